@@ -1,0 +1,153 @@
+/**
+ * The names people have here: what an account or alias may be called, and its one canonical form.
+ *
+ * Guarantees: a name that passes is a mailbox that can be written to, logged in with, and typed at a shell or terminal;
+ * two names that differ only in case are one.
+ *
+ * @module
+ */
+import { canonicalAddress, canonicalDomain, canonicalLocal } from "../mail/address.ts";
+import { isAddressLiteral, isDomain, parseAddress, parseLocalPart } from "../mail/address.ts";
+import { utf8 } from "../base/bytes.ts";
+import { LOCAL_PART_OCTETS } from "../base/limits.ts";
+import { printableLine } from "../base/printable.ts";
+import { usageError } from "./error.ts";
+
+/** What the configuration says about names. */
+export interface NameRules {
+  /** The mail domains of this system, canonical. */
+  readonly domains: readonly string[];
+  /** What parts a name from its detail (`alice+lists`); undefined: plus-addressing is off. */
+  readonly detailSeparator: string | undefined;
+}
+
+/** Letters (of any script, with their marks), digits and a few signs that mean nothing to a shell or a gateway. */
+const NAME = /^[\p{L}\p{M}\p{N}.\-_'+=~#&]+$/u;
+
+/** Signs with a meaning of their own, each with why it can't be part of a name. */
+const RESERVED: { readonly [sign: string]: string } = {
+  "/": "'/' begins a command or gateway where mail is addressed at a terminal",
+  "%": "'%' once meant routing through another host, and mail systems refuse it",
+  "!": "'!' once meant routing through another host, and mail systems refuse it",
+  '"': "quotation marks only confuse mail programs",
+};
+
+/** `alice` or `alice@example.org` in canonical form. @throws {AdminError} saying what an account may be called */
+export function parseAccountName(text: string, rules: NameRules): string {
+  return parseMailboxName(text, { rules, what: "account" });
+}
+
+/** `sales`, `sales@example.org` or `@example.org` in canonical form. @throws {AdminError} */
+export function parseAliasName(text: string, rules: NameRules): string {
+  if (!text.startsWith("@")) return parseMailboxName(text, { rules, what: "alias" });
+  return `@${checkDomain(text.slice(1), rules)}`;
+}
+
+/**
+ * An alias's target in canonical form, with its detail if it has one. @throws {AdminError} where it could not be a name
+ * of this system
+ */
+export function parseTarget(text: string, rules: NameRules): string {
+  const { localText, domainText } = split(text);
+  if (localText === "") {
+    throw usageError(`'${printableLine(text)}' is no target`, "name an account or an alias");
+  }
+  const local = parseLocalPart(localText);
+  if (typeof local !== "string") throw usageError(local.error);
+  if (domainText === undefined) return canonicalLocal(local);
+  const address = parseAddress(text);
+  if ("error" in address) throw usageError(printableLine(address.error));
+  if (!rules.domains.includes(canonicalDomain(domainText))) {
+    throw usageError(
+      `'${printableLine(text)}' is outside this system, and this version does not forward to other systems`,
+      `name accounts or aliases at ${rules.domains.join(", ")}`,
+    );
+  }
+  return canonicalAddress(address);
+}
+
+/**
+ * What may be an existing name: canonical where it has a form at all, unchanged where it hasn't. Looking it up then
+ * says that nobody has it.
+ */
+export function lookupName(text: string): string {
+  const { localText, domainText } = split(text);
+  const local = canonicalLocal(localText);
+  return domainText === undefined ? local : `${local}@${canonicalDomain(domainText)}`;
+}
+
+/**
+ * The addresses that reach an account: a name without domain receives at every domain where nobody else (`taken`) has
+ * that very address.
+ */
+export function addressesOf(name: string, rules: NameRules, taken: ReadonlySet<string>): string[] {
+  if (name.includes("@")) return [name];
+  return rules.domains.map((domain) => `${name}@${domain}`).filter((address) => !taken.has(address));
+}
+
+interface MailboxWords {
+  readonly rules: NameRules;
+  readonly what: "account" | "alias";
+}
+
+function parseMailboxName(text: string, { rules, what }: MailboxWords): string {
+  const shown = printableLine(text);
+  if (text.startsWith("@")) {
+    throw usageError(
+      `'${shown}' is a whole domain, not an account`,
+      `make it an alias: emsmail alias add ${shown} NAME`,
+    );
+  }
+  const { localText, domainText } = split(text);
+  if (localText === "") throw usageError(`an ${what} needs a name`, "such as alice or alice@example.org");
+  checkLocal(localText, { rules, what });
+  const local = canonicalLocal(localText);
+  return domainText === undefined ? local : `${local}@${checkDomain(domainText, rules)}`;
+}
+
+function checkLocal(local: string, { rules, what }: MailboxWords): void {
+  const shown = printableLine(local);
+  const refuse = (why: string, advice = ""): never => {
+    throw usageError(`'${shown}' can't be an ${what}'s name: ${why}`, advice);
+  };
+  const { detailSeparator } = rules;
+  if (detailSeparator !== undefined && local.includes(detailSeparator)) {
+    refuse(
+      `'${detailSeparator}' begins a detail (alice${detailSeparator}lists reaches alice)`,
+      `use another name; mail to NAME${detailSeparator}anything reaches NAME already`,
+    );
+  }
+  for (const [sign, why] of Object.entries(RESERVED)) if (local.includes(sign)) refuse(why);
+  const advice = "use letters, digits and . - _";
+  if (!NAME.test(local)) refuse("it holds a space or a sign that is not allowed", advice);
+  if (local.startsWith("-")) refuse("it would look like an option", advice);
+  if (typeof parseLocalPart(local) !== "string") {
+    refuse("dots may only stand between other characters", advice);
+  }
+  const octets = utf8(canonicalLocal(local)).length;
+  // RFC 5321 4.5.3.1.1
+  if (octets > LOCAL_PART_OCTETS) {
+    refuse(`it is ${octets} octets long`, `the longest name mail can carry has ${LOCAL_PART_OCTETS}`);
+  }
+}
+
+function checkDomain(text: string, rules: NameRules): string {
+  const shown = printableLine(text);
+  if (isAddressLiteral(text)) {
+    throw usageError(`${shown} is an address, not a domain`, "name one of this system's domains");
+  }
+  if (!isDomain(text)) throw usageError(`'${shown}' is not a domain`, "expected something like example.org");
+  const domain = canonicalDomain(text);
+  if (rules.domains.includes(domain)) return domain;
+  throw usageError(
+    `'${shown}' is not a domain of this system (${rules.domains.join(", ")})`,
+    "add it to 'domains' in the configuration first, or give it with --domain as you do for 'serve'",
+  );
+}
+
+function split(text: string): { readonly localText: string; readonly domainText: string | undefined } {
+  const at = text.lastIndexOf("@");
+  return at < 0
+    ? { localText: text, domainText: undefined }
+    : { localText: text.slice(0, at), domainText: text.slice(at + 1) };
+}

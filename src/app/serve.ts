@@ -1,0 +1,247 @@
+/**
+ * The main thread of `emsmail serve`: brings the threads up in order, delivers, reloads on SIGHUP, stops on SIGTERM.
+ *
+ * Order up: configuration, data folder and its lock, certificate, ports, writer (schema, crash recovery), protocol
+ * threads, delivery. Order down is the reverse, so that what a protocol thread has promised is written before the
+ * writer goes.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import process from "node:process";
+import type { Worker } from "node:worker_threads";
+import { systemClock } from "../base/clock.ts";
+import { configureLogging, flushLog } from "../base/log.ts";
+import { systemRandom } from "../base/random.ts";
+import { SharedCounters } from "../base/shared.ts";
+import { engine, VERSION } from "../base/version.ts";
+import type { Config } from "../config/config.ts";
+import { LocalDelivery } from "../queue/local_delivery.ts";
+import { startMaintenance } from "../queue/maintenance.ts";
+import { formatListenAddress } from "../net/listener.ts";
+import { LoginGuard } from "../server/login/guard.ts";
+import { MaildropLocks } from "../server/login/maildrop_lock.ts";
+import { findDestination } from "../server/mailboxes.ts";
+import type { ServiceAddress } from "../server/protocol_server.ts";
+import { openSqliteStore, storePath } from "../store/sqlite/open.ts";
+import { controlWriter } from "../store/sqlite/writer_thread.ts";
+import { lockForServing } from "../store/sqlite/serving_lock.ts";
+import type { Store } from "../store/types.ts";
+import { describeTls, formatTls, loadTls, type TlsMaterial } from "../tls/certificate.ts";
+import { claimAddresses } from "./addresses.ts";
+import { createProtocols, type RunningProtocols } from "./protocol_thread.ts";
+import { startThread, type ThreadOrder, type TlsPems, untilThread } from "./threads.ts";
+
+const log = getLogger(["emsmail", "serve"]);
+
+/** How long connections may take to finish what they are doing when the server stops, in milliseconds. */
+const GRACE_MS = 5_000;
+
+export interface ServeOptions {
+  /** Reads the configuration: at the start, and again at each SIGHUP. */
+  load(): Promise<Config>;
+  /** Prints a line for the person who started the server. */
+  print(line: string): void;
+}
+
+/** What runs, and how it is told of changes. */
+interface Running {
+  reload(config: Config, tls: TlsPems): void;
+  stop(): Promise<void>;
+  /** Rejects when a thread dies. */
+  readonly failed: Promise<never>;
+}
+
+/** Serves until SIGTERM or SIGINT; gives the exit code. */
+export async function serve(options: ServeOptions): Promise<number> {
+  let config = await options.load();
+  configureLogging(config.log);
+  await mkdir(config.data, { recursive: true, mode: 0o700 });
+  const lock = lockForServing(config.data);
+  try {
+    const material = await loadCertificate(config, options.print);
+    const addresses = await claimAddresses(config.listen);
+    const stopRequested = nextSignal(["SIGTERM", "SIGINT"]);
+    const running = await start(config, { tls: pems(config, material), addresses });
+    const reload = async () => {
+      try {
+        config = await options.load();
+        running.reload(config, pems(config, await loadCertificate(config, options.print)));
+        log.info("configuration reloaded");
+      } catch (error) {
+        log.error("reload failed; the old configuration stays in force", { error: String(error) });
+      }
+    };
+    process.on("SIGHUP", () => void reload());
+    announce(config, { addresses, material, print: options.print });
+    await Promise.race([stopRequested, running.failed]);
+    log.info("stopping");
+    await running.stop();
+    return 0;
+  } finally {
+    lock.release();
+    flushLog();
+  }
+}
+
+function announce(
+  config: Config,
+  shown: {
+    readonly addresses: readonly ServiceAddress[];
+    readonly material: TlsMaterial;
+    readonly print: (line: string) => void;
+  },
+): void {
+  for (const { service, address } of shown.addresses) {
+    shown.print(`${service.padEnd(12)} ${formatListenAddress(address)}`);
+  }
+  shown.print(`${"certificate".padEnd(12)} ${formatTls(describeTls(shown.material))}`);
+  shown.print(
+    `ready: EMSmail ${VERSION} (${engine()}) as ${config.hostname} for ${config.domains.join(", ")}, ` +
+      `relay mode ${config.relay.mode}, data in ${config.data}`,
+  );
+}
+
+async function loadCertificate(config: Config, print: (line: string) => void): Promise<TlsMaterial> {
+  const material = await loadTls(config, systemClock);
+  for (const warning of material.warnings) print(`warning: ${warning}`);
+  return material;
+}
+
+function pems(config: Config, { cert, key }: TlsMaterial): TlsPems {
+  return { cert, key, minVersion: config.tls.minVersion };
+}
+
+/** How many protocol threads; 0 is none beside the main thread. */
+function threadCount(config: Config): number {
+  if (config.threads !== "auto") return config.threads;
+  // Under Deno a message between threads costs more than a second thread gives.
+  return "Deno" in globalThis ? 0 : availableParallelism();
+}
+
+interface StartOptions {
+  readonly tls: TlsPems;
+  readonly addresses: readonly ServiceAddress[];
+}
+
+function start(config: Config, options: StartOptions): Promise<Running> {
+  return threadCount(config) === 0 ? startAlone(config, options) : startThreads(config, options);
+}
+
+/** What all protocol threads share. */
+function sharedTables() {
+  return {
+    counters: SharedCounters.create(systemRandom),
+    locks: MaildropLocks.create(),
+    guard: LoginGuard.create({ clock: systemClock, random: systemRandom }),
+    secret: systemRandom.bytes(32),
+  };
+}
+
+/** Everything in one thread. */
+async function startAlone(config: Config, { tls, addresses }: StartOptions): Promise<Running> {
+  const store = await openSqliteStore({
+    path: storePath(config.data),
+    recover: "yes",
+    clock: systemClock,
+  });
+  const newestKey = await store.history.newestKey();
+  const protocols = createProtocols({ slot: 1, config, tls, store, newestKey, ...sharedTables() });
+  await protocols.server.listen(addresses);
+  const background = startBackground(store, config);
+  return {
+    failed: new Promise<never>(() => {}),
+    reload(newConfig, newTls) {
+      protocols.reload(newConfig, newTls);
+      background.reload(newConfig);
+    },
+    async stop() {
+      await protocols.server.stop(GRACE_MS);
+      await background.stop();
+      await store.close();
+    },
+  };
+}
+
+/** A writer thread, protocol threads, and this thread for the rest. */
+async function startThreads(config: Config, { tls, addresses }: StartOptions): Promise<Running> {
+  const database = storePath(config.data);
+  const worker = startThread({ role: "writer", config, database }, []);
+  const writer = controlWriter(worker);
+  await writer.ready;
+  const store = await openSqliteStore({ path: database, writer: writer.connect(), clock: systemClock });
+  const newestKey = await store.history.newestKey();
+  const shared = sharedTables();
+  const threads = Array.from({ length: threadCount(config) }, (_, index) => {
+    const port = writer.connect();
+    const own = { role: "protocol", slot: index + 1, writer: port } as const;
+    return startThread({ ...own, config, tls, database, newestKey, addresses, ...shared }, [port]);
+  });
+  await Promise.all(threads.map((thread) => untilThread(thread, "ready")));
+  const background = startBackground(store, config);
+  return {
+    failed: untilAnyFails([worker, ...threads]),
+    reload(newConfig, newTls) {
+      for (const thread of threads) order(thread, { kind: "reload", config: newConfig, tls: newTls });
+      background.reload(newConfig);
+    },
+    async stop() {
+      const stopped = threads.map((thread) => untilThread(thread, "stopped"));
+      for (const thread of threads) order(thread, { kind: "stop", graceMs: GRACE_MS });
+      await Promise.all(stopped);
+      await background.stop();
+      await store.close();
+      await writer.stop();
+    },
+  };
+}
+
+function order(thread: Worker, message: ThreadOrder): void {
+  thread.postMessage(message);
+}
+
+/** Rejects when a thread ends that nobody stopped: without it the service is not whole, and a restart mends that. */
+function untilAnyFails(threads: readonly Worker[]): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const thread of threads) {
+      thread.on("error", (error) => reject(error));
+      thread.on("exit", (code) => reject(new Error(`a thread ended with code ${code}`)));
+    }
+  });
+}
+
+/** What the main thread does beside the connections. */
+function startBackground(
+  store: Store,
+  first: Config,
+): { reload(config: Config): void; stop(): Promise<void> } {
+  let config = first;
+  const delivery = new LocalDelivery({
+    deliveries: store.deliveries,
+    clock: systemClock,
+    resolve: (recipient) => findDestination(recipient, { directory: store.directory, config }),
+  });
+  delivery.start();
+  const maintenance = startMaintenance({
+    maildrops: store.maildrops,
+    history: store.history,
+    clock: systemClock,
+    policy: () => ({ expireDays: config.pop3.expire, keepHistoryMs: config.history.keep }),
+  });
+  return {
+    reload: (newConfig) => void (config = newConfig),
+    async stop() {
+      await maintenance.stop();
+      await delivery.stop();
+    },
+  };
+}
+
+/** Resolves at the first of the signals. */
+function nextSignal(signals: readonly NodeJS.Signals[]): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of signals) process.once(signal, () => resolve());
+  });
+}

@@ -1,0 +1,89 @@
+/**
+ * `emsmail mail …`: maildrops, at the command line.
+ *
+ * Guarantees: whatever a message holds, on a terminal it is text and nothing else.
+ *
+ * @module
+ */
+import { deleteMail, listMail, openMail, readMail } from "../admin/mail.ts";
+import { printableLine, printableText } from "../base/printable.ts";
+import { withStore } from "./context.ts";
+import { bold, type Io, json } from "./io.ts";
+import type { Options } from "./program.ts";
+import { formatTable } from "./table.ts";
+import { count, formatMinute, formatSecond, formatSize } from "./time.ts";
+import { positiveNumber } from "./values.ts";
+
+export async function mailList(io: Io, options: Options): Promise<void> {
+  const user = userOf(options);
+  const last = positiveNumber(options, "--last");
+  const mail = await withStore(options, (context) => listMail(context, user, { last }), { access: "read" });
+  if (options.json === true) return await io.out(json(mail));
+  if (mail.length === 0) return await io.out(`The maildrop of ${printableLine(user)} is empty.\n`);
+  await io.out(formatTable(
+    [
+      { title: "no", align: "right" },
+      { title: "id" },
+      { title: "received" },
+      { title: "from", shrinks: true },
+      { title: "size", align: "right" },
+      { title: "subject", shrinks: true },
+    ],
+    mail.map((message) => [
+      String(message.number),
+      message.id,
+      formatMinute(Date.parse(message.receivedAt)),
+      message.from,
+      formatSize(message.bytes),
+      message.subject,
+    ]),
+    { width: io.width, bold: io.colour },
+  ));
+}
+
+export async function mailRead(io: Io, id: string, options: Options): Promise<void> {
+  if (options.raw === true) return await readRaw(io, id, options);
+  const mail = await withStore(options, (context) => readMail(context, userOf(options), id), {
+    access: "read",
+  });
+  const heads: [string, string][] = [
+    ["From", mail.from],
+    ["To", mail.to],
+    ["Cc", mail.cc],
+    ["Date", mail.date],
+    ["Received", `${formatSecond(Date.parse(mail.receivedAt))}, id ${mail.id}, ${formatSize(mail.bytes)}`],
+    ["Subject", mail.subject],
+  ];
+  const lines = heads.filter(([, value]) => value !== "")
+    .map(([title, value]) => `${bold(`${title}:`, io.colour)} ${printableLine(value)}\n`);
+  const text = mail.text === "" ? "(no text)\n" : printableText(mail.text).replace(/\n*$/, "\n");
+  const attachments = mail.attachments.map(({ name, type, octets }) =>
+    `Attachment: ${printableLine(name || "without a name")} (${printableLine(type)}, ${formatSize(octets)})\n`
+  );
+  const notes = mail.truncated
+    ? [...attachments, "(not all of it is shown; --raw prints the whole message)\n"]
+    : attachments;
+  await io.out(`${lines.join("")}\n${text}${notes.length === 0 ? "" : `\n${notes.join("")}`}`);
+}
+
+/** On a terminal even a raw message is only text; in a file it is the message. */
+async function readRaw(io: Io, id: string, options: Options): Promise<void> {
+  await withStore(options, async (context) => {
+    const { parts } = await openMail(context, userOf(options), id);
+    const decoder = new TextDecoder();
+    for await (const part of parts) {
+      await io.out(io.outIsTerminal ? printableText(decoder.decode(part, { stream: true })) : part);
+    }
+  }, { access: "read" });
+}
+
+export async function mailDelete(io: Io, ids: readonly string[], options: Options): Promise<void> {
+  const removed = await withStore(options, (context) => deleteMail(context, userOf(options), ids), {
+    access: "change",
+  });
+  await io.out(`Deleted ${count(removed, "message")}.\n`);
+}
+
+function userOf(options: Options): string {
+  return String(options.user);
+}

@@ -1,0 +1,186 @@
+/**
+ * One TCP connection, plain or TLS, as the servers see it.
+ *
+ * Guarantees: octets arrive in order through one handler; nothing throws out of a socket event; what was written before
+ * {@linkcode Connection.end} reaches the peer if the peer still reads (unread input is drained for a while, since closing
+ * over it makes the kernel reset the connection and destroy the last reply).
+ *
+ * States: open -> (handshaking -> open) -> ending -> closed.
+ *
+ * @module
+ */
+import type { Socket } from "node:net";
+import { type SecureContext, TLSSocket } from "node:tls";
+import type { Clock, Timer } from "../base/clock.ts";
+
+/** How long a TLS handshake may take, in milliseconds: a minute lets a slow device through and bounds the rest. */
+const HANDSHAKE_MS = 60_000;
+/** How long to read away a peer's remaining input after our last octet, in milliseconds. */
+const LINGER_MS = 3_000;
+
+export interface ConnectionHandler {
+  /** Octets have come; the array is the handler's to keep. */
+  received(bytes: Uint8Array): void;
+  /** The peer has finished sending (half-close). */
+  inputEnded(): void;
+  /** What {@linkcode Connection.write} held back has been sent. */
+  drained(): void;
+  /** The connection is gone; called once, last. */
+  closed(): void;
+}
+
+export class Connection {
+  /** The peer's address without IPv4-mapping prefix or zone. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  #socket: Socket;
+  #handler: ConnectionHandler | undefined;
+  #clock: Clock;
+  #timer: Timer | undefined;
+  #state: "open" | "handshaking" | "ending" | "closed" = "open";
+  #lastActivityMs: number;
+
+  constructor(socket: Socket, clock: Clock) {
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#lastActivityMs = clock.nowMs();
+    this.remoteAddress = plainAddress(socket.remoteAddress ?? "");
+    this.remotePort = socket.remotePort ?? 0;
+    socket.setNoDelay(true);
+    // A peer that vanished without a word is noticed within about a minute, so that its maildrop lock is freed.
+    socket.setKeepAlive(true, 30_000);
+    socket.on("error", this.#onError);
+    socket.on("close", this.#onClose);
+  }
+
+  /** Starts handing octets to `handler`. */
+  start(handler: ConnectionHandler): void {
+    this.#handler = handler;
+    this.#listen();
+  }
+
+  /** When the connection last moved an octet, in milliseconds since 1970. */
+  get lastActivityMs(): number {
+    return this.#lastActivityMs;
+  }
+
+  /** Whether what is written can still reach the peer. */
+  get writable(): boolean {
+    return this.#state === "open" && this.#socket.writable;
+  }
+
+  /** Sends octets; "wait" asks the caller to send no more until {@linkcode ConnectionHandler.drained}. */
+  write(bytes: Uint8Array): "more" | "wait" {
+    if (!this.writable) return "more";
+    this.#lastActivityMs = this.#clock.nowMs();
+    return this.#socket.write(bytes) ? "more" : "wait";
+  }
+
+  /** Stops reading, so that TCP slows the peer down. */
+  pause(): void {
+    if (this.#state === "open") this.#socket.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    if (this.#state === "open") this.#socket.resume();
+  }
+
+  /**
+   * Makes the connection a TLS server's (RFC 3207, RFC 2595). Resolves with a description such as
+   * `TLSv1.3 TLS_AES_256_GCM_SHA384`; rejects, with the connection closed, when the handshake fails or takes too long.
+   */
+  secure(context: SecureContext): Promise<string> {
+    const plain = this.#socket;
+    plain.removeListener("data", this.#onData);
+    plain.removeListener("end", this.#onEnd);
+    plain.removeListener("drain", this.#onDrain);
+    // Under Deno the upgrade hangs while the plain socket is still flowing.
+    plain.pause();
+    this.#state = "handshaking";
+    const secured = new TLSSocket(plain, { isServer: true, secureContext: context });
+    this.#socket = secured;
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        this.#timer?.cancel();
+        reject(error);
+        this.destroy();
+      };
+      this.#timer = this.#clock.after(HANDSHAKE_MS, () => fail(new Error("TLS handshake took too long")));
+      secured.once("error", fail);
+      secured.once("close", () => fail(new Error("connection closed during the TLS handshake")));
+      secured.once("secure", () => {
+        this.#timer?.cancel();
+        if (this.#state !== "handshaking") return;
+        this.#state = "open";
+        secured.removeListener("error", fail);
+        secured.on("error", this.#onError);
+        secured.on("close", this.#onClose);
+        this.#lastActivityMs = this.#clock.nowMs();
+        if (this.#handler !== undefined) this.#listen();
+        resolve(`${secured.getProtocol() ?? "TLS"} ${secured.getCipher()?.name ?? ""}`.trim());
+      });
+    });
+  }
+
+  /** Sends what is written, then closes. */
+  end(): void {
+    if (this.#state === "ending" || this.#state === "closed") return;
+    this.#state = "ending";
+    this.#socket.removeListener("data", this.#onData);
+    this.#socket.end();
+    this.#socket.resume();
+    this.#timer = this.#clock.after(LINGER_MS, () => this.destroy());
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #listen(): void {
+    this.#socket.on("data", this.#onData);
+    this.#socket.on("end", this.#onEnd);
+    this.#socket.on("drain", this.#onDrain);
+    this.#socket.resume();
+  }
+
+  #onData = (bytes: Uint8Array): void => {
+    this.#lastActivityMs = this.#clock.nowMs();
+    this.#handler?.received(bytes);
+  };
+
+  #onEnd = (): void => {
+    if (this.#state === "open") this.#handler?.inputEnded();
+    else if (this.#state === "ending") this.destroy();
+  };
+
+  #onDrain = (): void => {
+    this.#lastActivityMs = this.#clock.nowMs();
+    this.#handler?.drained();
+  };
+
+  /** A reset or a broken record ends the connection; `close` follows and says so to the handler. */
+  #onError = (): void => {
+    this.#socket.destroy();
+  };
+
+  #onClose = (): void => {
+    if (this.#state === "closed") return;
+    // The plain socket below a TLS one closes after it: the same end, told once.
+    this.#state = "closed";
+    this.#timer?.cancel();
+    this.#handler?.closed();
+  };
+}
+
+/** `::ffff:192.0.2.1` as `192.0.2.1`, `fe80::1%eth0` as `fe80::1`. */
+export function plainAddress(address: string): string {
+  const unmapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  return unmapped !== null ? unmapped[1]! : address.replace(/%.*$/, "");
+}
+
+/** Whether an address is this machine's own loopback (127.0.0.0/8 or ::1). */
+export function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.");
+}

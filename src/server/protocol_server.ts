@@ -1,0 +1,153 @@
+/**
+ * One protocol thread: accepts on every listener, hands each connection to its protocol, watches for silence, stops in
+ * an orderly way.
+ *
+ * Guarantees: the numbers of receivers (in all and for each client) and of POP3 sessions hold across all threads; a
+ * connection beyond them is told so (421 4.3.2, -ERR [SYS/TEMP]) before it is closed.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Socket } from "node:net";
+import { utf8 } from "../base/bytes.ts";
+import type { Timer } from "../base/clock.ts";
+import type { Entry, SessionKind } from "../base/shared.ts";
+import { formatReply } from "../mail/reply.ts";
+import { Connection } from "../net/connection.ts";
+import { listen, type ListenAddress, type Listener } from "../net/listener.ts";
+import * as replies from "../smtp/replies.ts";
+import type { ServedConnection, ServerContext, Service } from "./context.ts";
+import { Pop3Connection } from "./pop3_connection.ts";
+import { SmtpConnection } from "./smtp_connection.ts";
+
+const log = getLogger(["emsmail", "server"]);
+
+/** How often silent connections are looked for, in milliseconds. */
+const SWEEP_MS = 1_000;
+
+/** Where a service listens. */
+export interface ServiceAddress {
+  readonly service: Service;
+  readonly address: ListenAddress;
+}
+
+export class ProtocolServer {
+  readonly #context: ServerContext;
+  #listeners: Listener[] = [];
+  readonly #connections = new Map<ServedConnection, SessionKind>();
+  /** Connections that are still in their first TLS handshake. */
+  readonly #handshakes = new Set<Connection>();
+  #sweep: Timer | undefined;
+  #stopping: (() => void) | undefined;
+  #state: "running" | "stopping" = "running";
+
+  constructor(context: ServerContext) {
+    this.#context = context;
+  }
+
+  /** Accepts on all addresses. @throws {ListenError} */
+  async listen(addresses: readonly ServiceAddress[]): Promise<void> {
+    for (const { service, address } of addresses) {
+      this.#listeners.push(await listen(address, (socket) => this.#accept(service, socket)));
+    }
+    this.#scheduleSweep();
+  }
+
+  /** Stops accepting, lets what is in progress finish for at most `graceMs` milliseconds, then closes everything. */
+  async stop(graceMs: number): Promise<void> {
+    this.#state = "stopping";
+    this.#sweep?.cancel();
+    const closing = this.#listeners.map((listener) => listener.close());
+    for (const connection of this.#handshakes) connection.destroy();
+    for (const connection of this.#connections.keys()) connection.stop();
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#stopping = resolve;
+        this.#context.clock.after(graceMs, () => {
+          for (const connection of this.#connections.keys()) connection.timeOut();
+          this.#context.clock.after(500, resolve);
+        });
+      });
+    }
+    // A listener's close waits for its connections, some of which linger.
+    await Promise.race([Promise.all(closing), new Promise((resolve) => setTimeout(resolve, 500))]);
+  }
+
+  #accept(service: Service, socket: Socket): void {
+    const connection = new Connection(socket, this.#context.clock);
+    const protocol = service === "pop3" || service === "pop3s" ? "pop3" : "receiver";
+    const config = this.#context.config();
+    const client = connection.remoteAddress;
+    const entry = this.#context.counters.tryEnter(protocol, client, {
+      total: protocol === "receiver" ? config.receivers : config.pop3.sessions,
+      perClient: protocol === "receiver" ? config.receiversPerClient : config.pop3.sessions,
+    });
+    if (entry !== "entered" || this.#state === "stopping") {
+      if (entry === "entered") this.#context.counters.leave(protocol, client);
+      log.warn("connection refused", { service, client, limit: entry });
+      return this.#refuse(service, { connection, limit: entry });
+    }
+    const leave = () => this.#context.counters.leave(protocol, client);
+    if (service === "submissions" || service === "pop3s") {
+      void this.#acceptTls(service, { connection, leave });
+    } else this.#serve(service, { connection, leave });
+  }
+
+  async #acceptTls(
+    service: "submissions" | "pop3s",
+    { connection, leave }: { readonly connection: Connection; readonly leave: () => void },
+  ): Promise<void> {
+    this.#handshakes.add(connection);
+    try {
+      const tls = await connection.secure(this.#context.tls());
+      this.#serve(service, { connection, leave, tls });
+    } catch (error) {
+      leave();
+      log.info("TLS handshake failed", { service, client: connection.remoteAddress, error: String(error) });
+    } finally {
+      this.#handshakes.delete(connection);
+    }
+  }
+
+  #serve(
+    service: Service,
+    link: { readonly connection: Connection; readonly leave: () => void; readonly tls?: string },
+  ): void {
+    const closed = () => {
+      link.leave();
+      this.#connections.delete(served);
+      if (this.#connections.size === 0) this.#stopping?.();
+    };
+    const options = { context: this.#context, tls: link.tls, closed };
+    const served: ServedConnection = service === "pop3" || service === "pop3s"
+      ? new Pop3Connection(link.connection, { ...options, service })
+      : new SmtpConnection(link.connection, { ...options, service });
+    this.#connections.set(served, service === "pop3" || service === "pop3s" ? "pop3" : "receiver");
+  }
+
+  /** Says why in the clear; a client that began with TLS only sees the connection close. */
+  #refuse(
+    service: Service,
+    { connection, limit }: { readonly connection: Connection; readonly limit: Entry },
+  ): void {
+    const answer = limit === "client-full" ? replies.tooManyFromClient : replies.tooManyReceivers;
+    if (service === "smtp" || service === "submission") connection.write(formatReply(answer));
+    if (service === "pop3") {
+      connection.write(utf8("-ERR [SYS/TEMP] too many sessions; try again in a minute\r\n"));
+    }
+    connection.end();
+  }
+
+  #scheduleSweep(): void {
+    this.#sweep = this.#context.clock.after(SWEEP_MS, () => {
+      const { limits } = this.#context.config();
+      const nowMs = this.#context.clock.nowMs();
+      for (const [connection, protocol] of this.#connections) {
+        const sinceMs = connection.waitingSinceMs;
+        const limitMs = protocol === "receiver" ? limits.smtpIdle : limits.pop3Idle;
+        if (sinceMs !== undefined && nowMs - sinceMs > limitMs) connection.timeOut();
+      }
+      this.#scheduleSweep();
+    });
+  }
+}

@@ -1,0 +1,431 @@
+/**
+ * Binds the SMTP core to a socket, the store and the accounts: smtp, submission and submissions alike.
+ *
+ * Guarantees: the reply to the end of a message is 250 only after the store has it on disk; a fault of ours is a 4yz
+ * reply and a log line, never a lost connection without a word and never the end of the service; while the store or a
+ * password check is waited for, the peer's input waits in bounded memory and then in TCP.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { RECEIVED_FIELDS } from "../base/limits.ts";
+import { type Address, canonicalAddress, formatAddress } from "../mail/address.ts";
+import type { Envelope, Origin, TransmissionType } from "../mail/envelope.ts";
+import { formatMessageKey } from "../mail/message_id.ts";
+import { type Reply, reply } from "../mail/reply.ts";
+import { type Connection, isLoopback } from "../net/connection.ts";
+import * as replies from "../smtp/replies.ts";
+import { type SmtpEvent, SmtpSession } from "../smtp/session.ts";
+import type { Account } from "../store/types.ts";
+import { StoreError } from "../store/types.ts";
+import type { ExchangeStep } from "./login/authenticator.ts";
+import type { ServedConnection, ServerContext, Service } from "./context.ts";
+import { IncomingMessage } from "./incoming_message.ts";
+import { checkRecipient, checkSender, expandMailbox, verifyMailbox } from "./mailboxes.ts";
+
+const log = getLogger(["emsmail", "smtp"]);
+
+/** Unprocessed input above which the socket is paused, in octets: one TCP read is about this much. */
+const INPUT_OCTETS = 64 * 1024;
+
+export interface SmtpConnectionOptions {
+  readonly context: ServerContext;
+  readonly service: Exclude<Service, "pop3" | "pop3s">;
+  /** The TLS session's description where the connection began with TLS. */
+  readonly tls?: string;
+  /** Called once, when the connection is gone. */
+  readonly closed: () => void;
+}
+
+type MailEvent = Extract<SmtpEvent, { kind: "mail" }>;
+
+/** The transaction in progress. */
+interface Transaction {
+  readonly mail: MailEvent;
+  readonly recipients: Address[];
+  /** Canonical forms, so that a recipient named twice gets one copy. */
+  readonly known: Set<string>;
+  message?: IncomingMessage;
+}
+
+export class SmtpConnection implements ServedConnection {
+  readonly #connection: Connection;
+  readonly #context: ServerContext;
+  readonly #options: SmtpConnectionOptions;
+  readonly #session: SmtpSession;
+  #transaction: Transaction | undefined;
+  #account: Account | undefined;
+  /** Where the next SASL response goes. */
+  #respond: Extract<ExchangeStep, { kind: "challenge" }>["respond"] | undefined;
+  #busy: "no" | "yes" = "no";
+  #unread: Uint8Array[] = [];
+  #unreadOctets = 0;
+  /** The peer doesn't read its replies: nothing more is read from it until it does. */
+  #output: "flowing" | "held" = "flowing";
+  #ending: "no" | "input-ended" | "stopping" | "closed" = "no";
+
+  constructor(connection: Connection, options: SmtpConnectionOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#context = options.context;
+    this.#session = new SmtpSession(this.#settings(), { tls: options.tls });
+    connection.start({
+      received: (bytes) => this.#received(bytes),
+      inputEnded: () => this.#inputEnded(),
+      drained: () => {
+        this.#output = "flowing";
+        this.#resumeReading();
+      },
+      closed: () => this.#closed(),
+    });
+    this.#session.greet();
+    this.#flush();
+  }
+
+  get waitingSinceMs(): number | undefined {
+    return this.#busy === "yes" ? undefined : this.#connection.lastActivityMs;
+  }
+
+  timeOut(): void {
+    this.#sayAndEnd(replies.idle);
+  }
+
+  stop(): void {
+    this.#ending = "stopping";
+    // In the middle of a message its end is waited for; the server ends it if that takes too long.
+    if (this.#busy === "no" && this.#transaction?.message === undefined) {
+      this.#sayAndEnd(replies.shuttingDown);
+    }
+  }
+
+  #settings() {
+    const config = this.#context.config();
+    const { service } = this.#options;
+    const mayBeClear = config.smtp.plainAuth === "always" || isLoopback(this.#connection.remoteAddress);
+    return {
+      hostname: config.hostname,
+      role: service === "smtp" ? "relay" : "submission",
+      messageOctets: config.limits.messageBytes,
+      commandLineOctets: config.limits.commandLineBytes,
+      recipients: config.limits.recipients,
+      errors: config.limits.errors,
+      bareNewline: config.smtp.bareNewline,
+      starttls: service === "submissions" ? "none" : "offered",
+      auth: mayBeClear ? "always" : "tls-only",
+      mechanisms: config.auth.mechanisms,
+    } as const;
+  }
+
+  // ---------------------------------------------------------------- the loop
+
+  #received(bytes: Uint8Array): void {
+    if (this.#ending === "closed") return;
+    if (this.#busy === "yes") {
+      this.#unread.push(bytes);
+      this.#unreadOctets += bytes.length;
+      if (this.#unreadOctets > INPUT_OCTETS) this.#connection.pause();
+      return;
+    }
+    this.#session.receive(bytes);
+    this.#run();
+  }
+
+  #inputEnded(): void {
+    if (this.#ending === "no") this.#ending = "input-ended";
+    if (this.#busy === "no") this.#connection.end();
+  }
+
+  /** Handles events until the core needs more octets or something has to be waited for. */
+  #run(): void {
+    for (;;) {
+      const event = this.#session.next();
+      if (event === "need-data" || event === "paused") break;
+      const waiting = this.#handle(event);
+      if (waiting !== undefined) {
+        this.#busy = "yes";
+        void waiting.catch((error) => this.#fault(event, error)).then(() => this.#carryOn());
+        return;
+      }
+      if (this.#ending === "closed") return;
+    }
+    this.#flush();
+  }
+
+  #carryOn(): void {
+    this.#busy = "no";
+    if (this.#ending === "closed") return void this.#abandon();
+    // What the core still holds comes before what came meanwhile.
+    this.#run();
+    while (!this.#isBusy() && this.#unread.length > 0 && this.#state() !== "closed") {
+      const bytes = this.#unread.shift()!;
+      this.#unreadOctets -= bytes.length;
+      this.#session.receive(bytes);
+      this.#run();
+    }
+    if (this.#isBusy() || this.#state() === "closed") return;
+    this.#resumeReading();
+    if (this.#ending === "input-ended") this.#connection.end();
+    if (this.#ending === "stopping" && this.#transaction?.message === undefined) {
+      this.#sayAndEnd(replies.shuttingDown);
+    }
+  }
+
+  /** By function, as what is below, since calls change it where the compiler can't see it. */
+  #state(): "no" | "input-ended" | "stopping" | "closed" {
+    return this.#ending;
+  }
+
+  #isBusy(): boolean {
+    return this.#busy === "yes";
+  }
+
+  #resumeReading(): void {
+    if (this.#output === "flowing" && this.#unreadOctets <= INPUT_OCTETS) this.#connection.resume();
+  }
+
+  #flush(): void {
+    const output = this.#session.takeOutput();
+    if (output === undefined || this.#connection.write(output) === "more") return;
+    this.#output = "held";
+    this.#connection.pause();
+  }
+
+  #sayAndEnd(answer: Reply): void {
+    if (this.#ending === "closed") return;
+    this.#session.shutdown(answer);
+    this.#flush();
+    this.#connection.end();
+  }
+
+  /** Our own fault: the peer may try again, the log says why. */
+  #fault(event: SmtpEvent, error: unknown): void {
+    const full = error instanceof StoreError && error.kind === "full";
+    log.error("fault while handling {event}", {
+      event: event.kind,
+      client: this.#connection.remoteAddress,
+      error: error instanceof Error ? error.message : String(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    });
+    if (event.kind === "data-end" || event.kind === "content") this.#abandon();
+    if (event.kind === "content" || event.kind === "starttls") this.#sayAndEnd(replies.localError);
+    else this.#session.answer(full ? replies.diskFull : replies.localError);
+  }
+
+  #closed(): void {
+    this.#ending = "closed";
+    this.#unread = [];
+    // While busy, a commit may be under way: its own end discards or keeps the message.
+    if (this.#busy === "no") this.#abandon();
+    this.#options.closed();
+  }
+
+  // ---------------------------------------------------------------- events
+
+  /** Handles one event; a promise means that the next one must wait for it. */
+  #handle(event: SmtpEvent): Promise<void> | undefined {
+    switch (event.kind) {
+      case "content":
+        return this.#content(event.bytes);
+      case "mail":
+        return this.#mail(event);
+      case "rcpt":
+        return this.#rcpt(event.recipient);
+      case "data":
+        return this.#data();
+      case "data-end":
+        return this.#dataEnd(event.problem);
+      case "reset":
+        return this.#abandon();
+      case "auth":
+      case "auth-response":
+        return this.#auth(event);
+      case "vrfy":
+        return this.#mailboxQuery(verifyMailbox, event.argument);
+      case "expn":
+        return this.#mailboxQuery(expandMailbox, event.argument);
+      case "starttls":
+        return this.#startTls();
+      case "close":
+        this.#flush();
+        this.#connection.end();
+        return undefined;
+    }
+  }
+
+  async #mail(event: MailEvent): Promise<void> {
+    const refusal = await checkSender(event.reversePath, {
+      context: this.#context,
+      service: this.#options.service,
+      account: this.#account,
+    });
+    if (refusal !== undefined) return this.#session.answer(refusal);
+    this.#transaction = { mail: event, recipients: [], known: new Set() };
+    this.#session.answer(replies.senderOk);
+  }
+
+  async #rcpt(recipient: Address): Promise<void> {
+    const transaction = this.#transaction!;
+    const refusal = await checkRecipient(recipient, {
+      context: this.#context,
+      announcedOctets: transaction.mail.size ?? 0,
+    });
+    if (refusal !== undefined) {
+      log.info("recipient refused", {
+        client: this.#connection.remoteAddress,
+        from: formatPath(transaction.mail.reversePath),
+        to: formatAddress(recipient),
+        reply: `${refusal.code} ${refusal.enhanced ?? ""}`.trim(),
+      });
+      return this.#session.answer(refusal);
+    }
+    const canonical = canonicalAddress(recipient);
+    if (!transaction.known.has(canonical)) {
+      transaction.known.add(canonical);
+      transaction.recipients.push(recipient);
+    }
+    this.#session.answer(replies.recipientOk);
+  }
+
+  #data(): undefined {
+    const transaction = this.#transaction!;
+    transaction.message = new IncomingMessage({
+      key: this.#context.nextKey(),
+      envelope: this.#envelope(transaction),
+      origin: this.#origin(transaction.mail.smtpUtf8),
+      hostname: this.#context.config().hostname,
+      missingFields: this.#options.service === "smtp" ? "leave" : "add",
+      announcedOctets: transaction.mail.size,
+      memoryOctets: this.#context.config().limits.memoryBytes,
+      spool: this.#context.store.spool,
+      counters: this.#context.counters,
+      clock: this.#context.clock,
+    });
+    this.#session.answer(replies.startMailInput);
+    return undefined;
+  }
+
+  #content(bytes: Uint8Array): Promise<void> | undefined {
+    const message = this.#transaction?.message;
+    // A message already given up is read to its end and thrown away.
+    return message?.add(bytes) === "full" ? message.flush() : undefined;
+  }
+
+  #dataEnd(problem: Reply | undefined): Promise<void> {
+    const transaction = this.#transaction!;
+    const message = transaction.message!;
+    const loop = message.receivedCount > RECEIVED_FIELDS ? replies.loop : undefined;
+    const refusal = problem ?? loop;
+    return refusal === undefined ? this.#accept(transaction, message) : this.#refuse(message, refusal);
+  }
+
+  async #refuse(message: IncomingMessage, refusal: Reply): Promise<void> {
+    this.#transaction = undefined;
+    await message.discard();
+    log.info("message refused", {
+      client: this.#connection.remoteAddress,
+      reply: `${refusal.code} ${refusal.enhanced ?? ""} ${refusal.lines.join(" ")}`,
+    });
+    this.#session.answer(refusal);
+  }
+
+  async #accept(transaction: Transaction, message: IncomingMessage): Promise<void> {
+    // Earlier replies (354 among them) must not wait for the disk.
+    this.#flush();
+    const size = await message.accept();
+    this.#transaction = undefined;
+    const id = formatMessageKey(message.key);
+    log.info("message accepted", {
+      id,
+      client: this.#connection.remoteAddress,
+      from: formatPath(transaction.mail.reversePath),
+      to: transaction.recipients.map(formatAddress).join(","),
+      size,
+      account: this.#account?.name,
+    });
+    this.#session.answer(replies.queued(id));
+  }
+
+  /** Gives up the transaction and what was received of its message. */
+  #abandon(): Promise<void> | undefined {
+    const message = this.#transaction?.message;
+    this.#transaction = undefined;
+    return message?.discard().catch((error) => {
+      // The parts are orphans now; the next start removes them.
+      log.warn("could not discard a message part", { error: String(error) });
+    });
+  }
+
+  async #auth(event: Extract<SmtpEvent, { kind: "auth" | "auth-response" }>): Promise<void> {
+    const respond = this.#respond;
+    this.#respond = undefined;
+    if (event.kind === "auth-response") {
+      if (event.response === "cancel" || respond === undefined) {
+        return this.#session.answer(replies.authCancelled);
+      }
+      return this.#authStep(await respond(event.response));
+    }
+    const { mechanism, initial } = event;
+    const client = this.#connection.remoteAddress;
+    return this.#authStep(await this.#context.authenticator().start(mechanism, { client, initial }));
+  }
+
+  #authStep(step: ExchangeStep): void {
+    switch (step.kind) {
+      case "challenge":
+        this.#respond = step.respond;
+        return this.#session.challenge(step.bytes);
+      case "ok":
+        this.#account = step.account;
+        return this.#session.authenticated(step.account.name);
+      case "refused":
+        log.warn("log-in refused", {
+          client: this.#connection.remoteAddress,
+          service: this.#options.service,
+        });
+        return this.#session.answer(replies.authFailed);
+      case "temporary":
+        return this.#session.answer(reply(454, "4.7.0", step.text));
+      case "malformed":
+        return this.#session.answer(reply(501, "5.5.2", step.text));
+      case "unknown-mechanism":
+        return this.#session.answer(replies.mechanismUnknown(this.#context.config().auth.mechanisms));
+    }
+  }
+
+  async #mailboxQuery(query: typeof verifyMailbox, argument: string): Promise<void> {
+    this.#session.answer(await query(argument, { context: this.#context, account: this.#account }));
+  }
+
+  async #startTls(): Promise<void> {
+    this.#flush();
+    this.#unread = [];
+    this.#unreadOctets = 0;
+    try {
+      this.#session.secured(await this.#connection.secure(this.#context.tls()));
+    } catch (error) {
+      log.info("TLS handshake failed", { client: this.#connection.remoteAddress, error: String(error) });
+    }
+  }
+
+  #envelope(transaction: Transaction): Envelope {
+    return {
+      reversePath: transaction.mail.reversePath === null ? "" : formatAddress(transaction.mail.reversePath),
+      recipients: transaction.recipients.map(formatAddress),
+      smtpUtf8: transaction.mail.smtpUtf8,
+    };
+  }
+
+  #origin(smtpUtf8: boolean): Origin {
+    const { esmtp, tls, helo } = this.#session;
+    const secured = tls === undefined ? "" : "S";
+    const authenticated = this.#account === undefined ? "" : "A";
+    // RFC 6531 4.3 and RFC 3848 name these.
+    const base = smtpUtf8 ? "UTF8SMTP" : esmtp === "yes" ? "ESMTP" : "SMTP";
+    const transmission = base === "SMTP" ? base : `${base}${secured}${authenticated}` as TransmissionType;
+    return { client: this.#connection.remoteAddress, helo, transmission, account: this.#account?.name, tls };
+  }
+}
+
+function formatPath(path: Address | null): string {
+  return path === null ? "<>" : formatAddress(path);
+}

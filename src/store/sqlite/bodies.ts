@@ -1,0 +1,131 @@
+/**
+ * Where message bodies live: parts under (key, index), from 0 without a gap.
+ *
+ * Guarantees: a body that is finished has exactly the octets it was announced with. The rest of the store reaches
+ * bodies only through {@linkcode BodyWriter} and {@linkcode BodyReader}, so that large ones can move to files of
+ * their own without touching anything else.
+ *
+ * @module
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { formatMessageKey, type MessageKey } from "../../mail/message_id.ts";
+import { StoreError } from "../types.ts";
+import { isConstraint } from "./errors.ts";
+
+/** All changes happen in the caller's transaction. */
+export interface BodyWriter {
+  /** Adds one more part to a body that is still coming in. @throws {StoreError} `conflict` */
+  append(key: MessageKey, part: Uint8Array): void;
+  /** Adds the last part; afterwards the body has `size` octets. @throws {StoreError} `conflict` where it hasn't */
+  finish(key: MessageKey, lastPart: Uint8Array, size: number): void;
+  /** Drops the parts of a body that was never finished; a finished one stays. */
+  abandon(key: MessageKey): void;
+  /** Drops a finished body. */
+  drop(key: MessageKey): void;
+  /** Drops all that was never finished: what a crash left. */
+  dropUnfinished(): void;
+}
+
+export interface BodyReader {
+  /** Part `index`; undefined past the end. */
+  part(key: MessageKey, index: number): Uint8Array | undefined;
+}
+
+/** An index has 16 bits of the id: 16 GiB in parts of 256 KiB. */
+const MAX_PARTS = 65_535;
+
+/**
+ * Numbers are bound as floating point, which has 53 bits and an id 63, so both halves become integers first and the
+ * multiplication is SQLite's.
+ */
+const ID = "(CAST(? AS INTEGER) * 65536 + CAST(? AS INTEGER))";
+
+/** Bodies in the table `part`. */
+export class SqliteBodyWriter implements BodyWriter {
+  readonly #insert: StatementSync;
+  readonly #drop: StatementSync;
+  readonly #arrive: StatementSync;
+  readonly #arrived: StatementSync;
+  readonly #arriving: StatementSync;
+  readonly #accepted: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#insert = database.prepare(`INSERT INTO part (id, data) VALUES (${ID}, ?)`);
+    this.#drop = database.prepare(`DELETE FROM part WHERE id BETWEEN ${ID} AND ${ID}`);
+    this.#arrive = database.prepare(`
+      INSERT INTO arriving (key, parts, octets) VALUES (?, 1, ?)
+      ON CONFLICT (key) DO UPDATE SET parts = parts + 1, octets = octets + excluded.octets RETURNING parts`);
+    this.#arrived = database.prepare("DELETE FROM arriving WHERE key = ? RETURNING parts, octets");
+    this.#arriving = database.prepare("SELECT key FROM arriving");
+    this.#accepted = database.prepare("SELECT 1 FROM message WHERE key = ?");
+  }
+
+  append(key: MessageKey, part: Uint8Array): void {
+    if (part.length === 0) return;
+    const parts = this.#arrive.get(key, part.length)!.parts as number;
+    if (parts === 1 && this.#accepted.get(key) !== undefined) {
+      throw new StoreError(
+        "conflict",
+        `message ${formatMessageKey(key)} is whole: no part can be added to it`,
+      );
+    }
+    if (parts > MAX_PARTS) {
+      throw new StoreError("conflict", `message ${formatMessageKey(key)} has more than ${MAX_PARTS} parts`);
+    }
+    this.#insertPart(key, parts - 1, part);
+  }
+
+  finish(key: MessageKey, lastPart: Uint8Array, size: number): void {
+    let parts = 0;
+    let octets = 0;
+    if (lastPart.length !== size) {
+      const arrived = this.#arrived.get(key);
+      parts = (arrived?.parts ?? 0) as number;
+      octets = (arrived?.octets ?? 0) as number;
+    }
+    if (octets + lastPart.length !== size) {
+      throw new StoreError(
+        "conflict",
+        `the parts of message ${formatMessageKey(key)} hold ${
+          octets + lastPart.length
+        } octets and not ${size}`,
+      );
+    }
+    if (lastPart.length > 0) this.#insertPart(key, parts, lastPart);
+  }
+
+  abandon(key: MessageKey): void {
+    if (this.#arrived.get(key) !== undefined) this.drop(key);
+  }
+
+  drop(key: MessageKey): void {
+    this.#drop.run(key, 0, key, MAX_PARTS);
+  }
+
+  dropUnfinished(): void {
+    for (const row of this.#arriving.all()) this.abandon(row.key as number);
+  }
+
+  #insertPart(key: MessageKey, index: number, part: Uint8Array): void {
+    try {
+      this.#insert.run(key, index, part);
+    } catch (error) {
+      if (!isConstraint(error)) throw error;
+      throw new StoreError("conflict", `message ${formatMessageKey(key)} has a part ${index} already`);
+    }
+  }
+}
+
+/** Reads bodies from the table `part`. */
+export class SqliteBodyReader implements BodyReader {
+  readonly #part: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#part = database.prepare(`SELECT data FROM part WHERE id = ${ID}`);
+  }
+
+  part(key: MessageKey, index: number): Uint8Array | undefined {
+    if (index < 0 || index > MAX_PARTS) return undefined;
+    return this.#part.get(key, index)?.data as Uint8Array | undefined;
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Opening a store that is kept in SQLite.
+ *
+ * Guarantees: those of {@linkcode Store}. Reads go through a read-only connection of the calling thread, writes to the
+ * one writer of the process; a second process (a command beside the server) opens the same file and waits its turn.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { MessagePort } from "node:worker_threads";
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { type AcceptedMessage, type Store, StoreError } from "../types.ts";
+import type { AcceptOperation } from "./operations.ts";
+import { SqliteReader } from "./reader.ts";
+import { type Listener, LocalLink, PortLink, type WriterLink } from "./transport.ts";
+
+export interface OpenSqliteOptions {
+  /** The file; see {@linkcode storePath}. */
+  readonly path: string;
+  /** `read-only` opens no writer: whatever would change something is refused. @default {"read-write"} */
+  readonly mode?: "read-write" | "read-only";
+  /** A port to a thread that runs `runWriter` on the same file; without one this store has a writer of its own. */
+  readonly writer?: MessagePort;
+  /** Where the times of removals come from. @default {systemClock} */
+  readonly clock?: Clock;
+  /** For a writer of its own: `yes` in the process that serves, and only there. @default {"no"} */
+  readonly recover?: "yes" | "no";
+  /** How long to wait for another process before an operation fails as `busy`, in milliseconds. @default {5000} */
+  readonly busyTimeoutMs?: number;
+  /** For a writer of its own: how often to look for messages that other processes accepted. @default {1000} */
+  readonly tickMs?: number;
+}
+
+/** The store's file in a data folder. */
+export function storePath(dataFolder: string): string {
+  return join(dataFolder, "emsmail.db");
+}
+
+/**
+ * Opens the store, making it where there is none (but not with `read-only` or `writer`).
+ *
+ * @throws {StoreError} `newer-schema`, `damaged`, `busy`, `full`, or `missing` where there is nothing to read
+ */
+export async function openSqliteStore(options: OpenSqliteOptions): Promise<Store> {
+  const link = await openLink(options);
+  try {
+    return assemble(link, new SqliteReader(options.path, options), options.clock ?? systemClock);
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+}
+
+async function openLink(options: OpenSqliteOptions): Promise<WriterLink> {
+  if (options.mode === "read-only") return new NoLink();
+  if (options.writer === undefined) return new LocalLink(options.path, options);
+  const link = new PortLink(options.writer);
+  try {
+    await link.ready();
+    return link;
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+}
+
+/** The link of a store that only reads. */
+class NoLink implements WriterLink {
+  submit(): Promise<never> {
+    return Promise.reject(this.#error());
+  }
+
+  watch(): void {
+    throw this.#error();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #error(): StoreError {
+    return new StoreError("conflict", "the store was opened for reading only");
+  }
+}
+
+// The methods are async so that what a read throws becomes a rejection.
+function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
+  let subscribed = false;
+  let closing: Promise<void> | undefined;
+  return {
+    spool: {
+      append: (key, part) => link.submit({ op: "append", key, part }),
+      accept: (message) => link.submit(acceptOperation(message)),
+      discard: (key) => link.submit({ op: "discard", key }),
+    },
+    maildrops: {
+      list: async (account) => await reader.list(account),
+      trace: async (account, key) => await reader.trace(account, key),
+      part: async (key, index) => await reader.part(key, index),
+      remove: (account, keys) => link.submit({ op: "remove", account, keys, atMs: clock.nowMs() }),
+      usage: async (account) => await reader.usage(account),
+      expire: (beforeMs, limit) => link.submit({ op: "expire", beforeMs, limit, atMs: clock.nowMs() }),
+    },
+    directory: {
+      account: async (name) => await reader.account(name),
+      accountById: async (id) => await reader.accountById(id),
+      accounts: async () => await reader.accounts(),
+      addAccount: (account) => link.submit({ op: "addAccount", account }),
+      changeAccount: (name, changes) => link.submit({ op: "changeAccount", name, changes }),
+      removeAccount: (name) => link.submit({ op: "removeAccount", name, atMs: clock.nowMs() }),
+      alias: async (name) => await reader.alias(name),
+      aliases: async () => await reader.aliases(),
+      setAlias: (alias) => link.submit({ op: "setAlias", alias }),
+    },
+    deliveries: {
+      subscribe(listener: Listener) {
+        if (subscribed) throw new StoreError("conflict", "somebody listens to this store already");
+        link.watch(listener);
+        subscribed = true;
+      },
+      record: (outcomes) => link.submit({ op: "record", outcomes }),
+    },
+    history: {
+      message: async (key) => await reader.message(key),
+      byMessageId: async (messageId) => await reader.byMessageId(messageId),
+      prune: (beforeMs, limit) => link.submit({ op: "prune", beforeMs, limit }),
+      newestKey: async () => await reader.newestKey(),
+    },
+    close() {
+      closing ??= link.close().finally(() => reader.close());
+      return closing;
+    },
+  };
+}
+
+function acceptOperation(message: AcceptedMessage): AcceptOperation {
+  const { key, lastPart, size, receivedAtMs, envelope, origin, messageId } = message;
+  return {
+    op: "accept",
+    key,
+    part: lastPart,
+    size,
+    receivedAtMs,
+    reversePath: envelope.reversePath,
+    recipients: envelope.recipients,
+    smtpUtf8: envelope.smtpUtf8,
+    messageId,
+    origin: JSON.stringify(origin),
+  };
+}

@@ -1,0 +1,234 @@
+/**
+ * The tables, and opening the file that holds them.
+ *
+ * Guarantees: a file of a newer schema or of another program is never touched; a migration is whole or not there at
+ * all; what is created is readable by its owner only.
+ *
+ * Absent on purpose: foreign keys (each operation keeps its tables in step, and checks would cost every commit), and an
+ * index on message_id: a Message-ID is random, so each accepted message would rewrite another page of it, while the
+ * only reader is an operator's `trace`, for whom a scan (about a second for a million messages) is quick enough.
+ *
+ * @module
+ */
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { StoreError } from "../types.ts";
+import { databaseError } from "./errors.ts";
+
+/** "EMSm", so that file(1) and this program know the file. */
+const APPLICATION_ID = 0x454d536d;
+/** Measured with this schema and 1000 maildrops; see docs/ARCHITECTURE.md. */
+export const PAGE_OCTETS = 16_384;
+/** After a burst the WAL file is cut back to this. */
+const WAL_LIMIT_OCTETS = 64 * 1024 * 1024;
+/** Pages kept in memory by the writer's connection: the hot ends of all trees, however many maildrops there are. */
+const WRITER_CACHE_KIB = 64 * 1024;
+const READER_CACHE_KIB = 8 * 1024;
+
+/** How long a process waits for another one's transaction before it says busy. */
+export const BUSY_TIMEOUT_MS = 5000;
+
+/** Recipient states as the file holds them. */
+export const STATES = ["queued", "delivered", "failed", "held"] as const;
+
+/** Migration n leads from schema version n to n + 1. What has been released is never changed. */
+const MIGRATIONS: readonly string[] = [`
+  CREATE TABLE account (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- a number is never used again
+    name TEXT NOT NULL UNIQUE,
+    pop3 TEXT NOT NULL,
+    quota_octets INTEGER,
+    quota_messages INTEGER,
+    send_as_any INTEGER NOT NULL,
+    password_hash TEXT NOT NULL,
+    scram_verifier TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+  -- Names of removed accounts, for the history of messages they once got.
+  CREATE TABLE departed_account (id INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+  CREATE TABLE alias (
+    name TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    PRIMARY KEY (name, place)
+  ) STRICT, WITHOUT ROWID;
+  -- Apart from account, so that a delivery rewrites a dozen octets and not an account with its verifiers.
+  CREATE TABLE usage (account INTEGER PRIMARY KEY, octets INTEGER NOT NULL, messages INTEGER NOT NULL) STRICT;
+
+  CREATE TABLE message (
+    key INTEGER PRIMARY KEY,
+    received_at INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    reverse_path TEXT NOT NULL,
+    smtp_utf8 INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    origin TEXT NOT NULL,                 -- JSON
+    refs INTEGER NOT NULL                 -- queued and held recipients, and entries: at 0 the body goes
+  ) STRICT;
+  -- What prune may forget; costs nothing until a message is done with.
+  CREATE INDEX message_done ON message (received_at) WHERE refs = 0;
+
+  CREATE TABLE part (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT; -- id = key * 65536 + index
+  -- Messages of several parts that are still coming in: after a crash, the orphans.
+  CREATE TABLE arriving (key INTEGER PRIMARY KEY, parts INTEGER NOT NULL, octets INTEGER NOT NULL) STRICT;
+
+  CREATE TABLE recipient (
+    key INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    state INTEGER NOT NULL,               -- 0 queued, 1 delivered, 2 failed, 3 held
+    at INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    accounts TEXT,                        -- JSON: numbers of the accounts whose maildrop got it
+    PRIMARY KEY (key, place)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX recipient_queued ON recipient (key, place) WHERE state = 0;
+  -- Accepted while nobody listened for it in the process that accepted it; the serving process looks here.
+  CREATE TABLE unannounced (key INTEGER PRIMARY KEY) STRICT;
+
+  CREATE TABLE entry (
+    account INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    size INTEGER NOT NULL,                -- trace and body
+    smtp_utf8 INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    trace BLOB NOT NULL,
+    PRIMARY KEY (account, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX entry_by_time ON entry (at);
+  CREATE TABLE removal (
+    key INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (key, account)
+  ) STRICT, WITHOUT ROWID;
+  -- newest_key: what prune has forgotten must not be forgotten as a number.
+  CREATE TABLE kept (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`];
+
+/** The schema this program writes. */
+export const SCHEMA_VERSION: number = MIGRATIONS.length;
+
+/** How to open the file. */
+export interface ConnectOptions {
+  /** @default {5000} */
+  readonly busyTimeoutMs?: number;
+  /** For a new file. @default {16384} */
+  readonly pageOctets?: number;
+}
+
+/**
+ * Opens the file for writing, makes it where there is none, and brings its schema up to date.
+ *
+ * @throws {StoreError} `newer-schema`, `damaged`, `busy` or `full`
+ */
+export function connectForWriting(path: string, options: ConnectOptions = {}): DatabaseSync {
+  const { busyTimeoutMs = BUSY_TIMEOUT_MS, pageOctets = PAGE_OCTETS } = options;
+  let database: DatabaseSync | undefined;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // SQLite gives -wal and -shm the mode of the file, so it has to be right before the first connection.
+    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+    database = new DatabaseSync(path, { timeout: busyTimeoutMs, enableForeignKeyConstraints: false });
+    checkOwner(database, path);
+    database.exec(`
+      PRAGMA page_size = ${pageOctets};
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA cache_size = -${WRITER_CACHE_KIB};
+      PRAGMA journal_size_limit = ${WAL_LIMIT_OCTETS};
+      PRAGMA temp_store = MEMORY;
+      PRAGMA trusted_schema = OFF;
+    `);
+    migrate(database, path);
+    return database;
+  } catch (error) {
+    database?.close();
+    throw openingError(error, path);
+  }
+}
+
+/**
+ * Opens the file for reading only.
+ *
+ * @throws {StoreError} `missing` where there is no file, `newer-schema`, `damaged` or `busy`
+ */
+export function connectForReading(path: string, options: ConnectOptions = {}): DatabaseSync {
+  if (!existsSync(path)) {
+    throw new StoreError(
+      "missing",
+      `there is no store at '${path}': start the server once, or name its data folder`,
+    );
+  }
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { readOnly: true, timeout: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS });
+    checkOwner(database, path);
+    if (versionOf(database) < SCHEMA_VERSION) {
+      throw new StoreError(
+        "missing",
+        `'${path}' has schema version ${versionOf(database)} and needs ${SCHEMA_VERSION}: ` +
+          `start the server of this emsmail once, which brings it up to date`,
+      );
+    }
+    database.exec(`PRAGMA cache_size = -${READER_CACHE_KIB}; PRAGMA trusted_schema = OFF;`);
+    return database;
+  } catch (error) {
+    database?.close();
+    throw openingError(error, path);
+  }
+}
+
+function openingError(error: unknown, path: string): unknown {
+  if (error instanceof StoreError) return error;
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new StoreError("full", `no room left for '${path}': free space on its disk or raise its quota`);
+  }
+  if (typeof code === "string" && /^E[A-Z]+$/.test(code)) {
+    return new StoreError(
+      "damaged",
+      `can't make '${path}' (${message}): make its folder writable for this user`,
+    );
+  }
+  return databaseError(error, path) ?? error;
+}
+
+function versionOf(database: DatabaseSync): number {
+  return database.prepare("PRAGMA user_version").get()!.user_version as number;
+}
+
+function checkOwner(database: DatabaseSync, path: string): void {
+  const id = database.prepare("PRAGMA application_id").get()!.application_id;
+  const tables = database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()!.count as number;
+  if (id !== APPLICATION_ID && tables > 0) {
+    throw new StoreError("damaged", `'${path}' is a database of another program: name another data folder`);
+  }
+  const version = versionOf(database);
+  if (version > SCHEMA_VERSION) {
+    throw new StoreError(
+      "newer-schema",
+      `'${path}' has schema version ${version}, and this emsmail knows versions up to ${SCHEMA_VERSION}: ` +
+        `use an emsmail that knows schema version ${version}`,
+    );
+  }
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  if (versionOf(database) === SCHEMA_VERSION) return;
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    // Looked at again: another process may have done the work while this one waited.
+    checkOwner(database, path);
+    for (let version = versionOf(database); version < SCHEMA_VERSION; version++) {
+      database.exec(MIGRATIONS[version]!);
+      database.exec(`PRAGMA user_version = ${version + 1}`);
+    }
+    database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+    database.exec("COMMIT");
+  } catch (error) {
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
+}

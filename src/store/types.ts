@@ -1,0 +1,233 @@
+/**
+ * What the store promises, by caller. Each interface has two implementations, SQLite and memory, and one contract test.
+ *
+ * Guarantees of every implementation:
+ * - A promise that resolves means that the change is on disk (SQLite: after the fsync of the commit that holds it).
+ * - A change is whole or not there at all, whatever happens to the process.
+ * - A body is kept once, however many maildrops and recipients point at it, and goes when the last of them does.
+ * - Reads see committed changes only.
+ *
+ * @module
+ */
+import type { Envelope, Origin } from "../mail/envelope.ts";
+import type { MessageKey } from "../mail/message_id.ts";
+
+/** An account's number: 1, 2, 3 … and never used again. */
+export type AccountId = number;
+
+/** The store could not do what was asked for a reason the caller can act on. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly kind: "exists" | "missing" | "conflict" | "busy" | "full" | "newer-schema" | "damaged";
+  constructor(kind: StoreError["kind"], message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** Everything kept, as one handle. */
+export interface Store {
+  readonly spool: Spool;
+  readonly maildrops: Maildrops;
+  readonly directory: Directory;
+  readonly deliveries: Deliveries;
+  readonly history: History;
+  /** Finishes what was asked for, then closes. */
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------- receiving (the SMTP server)
+
+/** A message that was received whole. */
+export interface AcceptedMessage {
+  readonly key: MessageKey;
+  /** The last part (all of a small message); its buffer may be transferred, so the caller must not use it again. */
+  readonly lastPart: Uint8Array;
+  /** Octets of all parts together. */
+  readonly size: number;
+  readonly receivedAtMs: number;
+  readonly envelope: Envelope;
+  readonly origin: Origin;
+  /** The Message-ID field's value without brackets; "" if there is none. */
+  readonly messageId: string;
+}
+
+export interface Spool {
+  /** Keeps one more part of a message that is still arriving; parts come in order. Its buffer may be transferred. */
+  append(key: MessageKey, part: Uint8Array): Promise<void>;
+  /**
+   * Makes the message and its recipients durable, all `queued`.
+   * @throws {StoreError} `conflict` where the key is taken, `full` where the disk is
+   */
+  accept(message: AcceptedMessage): Promise<void>;
+  /** Forgets the parts of a message that never became whole. */
+  discard(key: MessageKey): Promise<void>;
+}
+
+// ---------------------------------------------------------------- fetching (the POP3 server)
+
+/** One message in a maildrop. */
+export interface MaildropEntry {
+  readonly key: MessageKey;
+  /** Octets of trace field and body together, exactly what RETR sends before dot-stuffing. */
+  readonly size: number;
+  /** Came with SMTPUTF8: its header may hold UTF-8 (RFC 6856). */
+  readonly smtpUtf8: boolean;
+}
+
+/** A maildrop's messages, oldest first, in columns, since there may be 100,000. */
+export interface MaildropListing {
+  readonly keys: ArrayLike<MessageKey>;
+  readonly sizes: ArrayLike<number>;
+  /** Indexes (from 0) of the messages that came with SMTPUTF8. */
+  readonly smtpUtf8: ReadonlySet<number>;
+}
+
+export interface Maildrops {
+  /** All messages of an account's maildrop, oldest first. */
+  list(account: AccountId): Promise<MaildropListing>;
+  /** The trace fields put in front of the body for this maildrop (Return-Path); undefined where the message is gone. */
+  trace(account: AccountId, key: MessageKey): Promise<Uint8Array | undefined>;
+  /** Part `index` (from 0) of a body; undefined past its end. */
+  part(key: MessageKey, index: number): Promise<Uint8Array | undefined>;
+  /** Takes messages out of a maildrop, all or none; gives how many were still there. */
+  remove(account: AccountId, keys: readonly MessageKey[]): Promise<number>;
+  /** What a maildrop holds. */
+  usage(account: AccountId): Promise<{ readonly octets: number; readonly messages: number }>;
+  /** Takes out everything older than `beforeMs` (delivered before), at most `limit` messages; gives how many. */
+  expire(beforeMs: number, limit: number): Promise<number>;
+}
+
+// ---------------------------------------------------------------- people
+
+/** The seed's "Allow POP3 Access": P passes messages through whole, Y allows POP3, N doesn't. */
+export type Pop3Access = "P" | "Y" | "N";
+
+export interface Account {
+  readonly id: AccountId;
+  /** `alice` (at every domain of this system) or `alice@example.org` (at that one), in canonical form. */
+  readonly name: string;
+  readonly pop3: Pop3Access;
+  /** Octets the maildrop may hold; undefined: the configuration's default. */
+  readonly quotaOctets?: number;
+  /** Messages the maildrop may hold; undefined: the configuration's default. */
+  readonly quotaMessages?: number;
+  /** May send with any address, not only its own. */
+  readonly sendAsAny: boolean;
+  /** `$scrypt$…`; "" where no password is set, and nobody can log in. */
+  readonly passwordHash: string;
+  /** `SCRAM-SHA-256$…` (RFC 5803); "" where none is kept. */
+  readonly scramVerifier: string;
+  readonly createdAtMs: number;
+}
+
+export type NewAccount = Omit<Account, "id">;
+export type AccountChanges = Partial<Omit<Account, "id" | "name" | "createdAtMs">>;
+
+/** A name that stands for others: `sales`, `sales@example.org`, or `@example.org` for all names a domain doesn't know. */
+export interface Alias {
+  readonly name: string;
+  readonly targets: readonly string[];
+}
+
+export interface Directory {
+  account(name: string): Promise<Account | undefined>;
+  accountById(id: AccountId): Promise<Account | undefined>;
+  /** All accounts by name. */
+  accounts(): Promise<Account[]>;
+  /** @throws {StoreError} `exists` where an account or alias has the name */
+  addAccount(account: NewAccount): Promise<Account>;
+  /** @throws {StoreError} `missing` */
+  changeAccount(name: string, changes: AccountChanges): Promise<Account>;
+  /** Removes the account, its maildrop, and it from every alias (an alias left without target goes too). @throws {StoreError} `missing` */
+  removeAccount(name: string): Promise<void>;
+  alias(name: string): Promise<Alias | undefined>;
+  aliases(): Promise<Alias[]>;
+  /** Makes or replaces an alias; no targets removes it. @throws {StoreError} `exists` where an account has the name, `missing` on removal */
+  setAlias(alias: Alias): Promise<void>;
+}
+
+// ---------------------------------------------------------------- delivering (the queue)
+
+/** What is known of one recipient of one message. */
+export type RecipientState = "queued" | "delivered" | "failed" | "held";
+
+/** A recipient that waits for delivery. */
+export interface QueuedRecipient {
+  readonly key: MessageKey;
+  /** Place in the envelope, from 0. */
+  readonly index: number;
+  readonly recipient: string;
+}
+
+/** A message with recipients that wait. */
+export interface QueuedMessage {
+  readonly key: MessageKey;
+  readonly reversePath: string;
+  readonly smtpUtf8: boolean;
+  /** Octets of the body. */
+  readonly size: number;
+  /** The body's last two octets are CRLF; where they are not, RETR must add it and count it. */
+  readonly recipients: readonly { readonly index: number; readonly recipient: string }[];
+}
+
+/** One recipient's outcome. */
+export interface Outcome {
+  readonly key: MessageKey;
+  readonly index: number;
+  readonly state: Exclude<RecipientState, "queued">;
+  readonly atMs: number;
+  /** A sentence for `emsmail trace`. */
+  readonly detail: string;
+  /** Maildrops that get the message, each once, with the trace fields for it and the octets RETR will send. */
+  readonly deliverTo: readonly {
+    readonly account: AccountId;
+    readonly trace: Uint8Array;
+    readonly size: number;
+  }[];
+}
+
+export interface Deliveries {
+  /**
+   * Calls `listener` with messages that wait: first those left from before, then each as it is accepted. One listener.
+   * The listener is never called again for a message it was given until the store is opened anew.
+   */
+  subscribe(listener: (messages: readonly QueuedMessage[]) => void): void;
+  /**
+   * Records outcomes and puts messages into maildrops, whole batch in one transaction. Doing it twice for one recipient
+   * changes nothing the second time: a maildrop never gets a message twice. An account that is gone is passed over and
+   * its recipient recorded as `failed`.
+   */
+  record(outcomes: readonly Outcome[]): Promise<void>;
+}
+
+// ---------------------------------------------------------------- looking back
+
+/** Everything known of a message. */
+export interface MessageHistory {
+  readonly key: MessageKey;
+  readonly receivedAtMs: number;
+  readonly size: number;
+  readonly messageId: string;
+  readonly reversePath: string;
+  readonly origin: Origin;
+  readonly recipients: readonly {
+    readonly recipient: string;
+    readonly state: RecipientState;
+    readonly atMs: number;
+    readonly detail: string;
+    /** Accounts whose maildrop got it, and when its owner took it out again. */
+    readonly maildrops: readonly { readonly account: string; readonly removedAtMs?: number }[];
+  }[];
+}
+
+export interface History {
+  /** By the system's own id. */
+  message(key: MessageKey): Promise<MessageHistory | undefined>;
+  /** By the Message-ID field, newest first, at most 20. */
+  byMessageId(messageId: string): Promise<MessageHistory[]>;
+  /** Forgets messages received before `beforeMs` that no maildrop or queue holds any more, at most `limit`; gives how many. */
+  prune(beforeMs: number, limit: number): Promise<number>;
+  /** The largest key ever accepted, 0 in a new store. */
+  newestKey(): Promise<MessageKey>;
+}

@@ -1,0 +1,144 @@
+/** Stores to test with, and messages to put in. */
+import { Worker } from "node:worker_threads";
+import type { Clock } from "../../../src/base/clock.ts";
+import { openMemoryStore } from "../../../src/store/memory.ts";
+import { openSqliteStore, storePath } from "../../../src/store/sqlite/open.ts";
+import { controlWriter, type WriterControl } from "../../../src/store/sqlite/writer_thread.ts";
+import type { AcceptedMessage, AccountId, NewAccount, Outcome, Store } from "../../../src/store/types.ts";
+
+export interface Opened {
+  readonly store: Store;
+  /** Closes the store and takes away what it left. */
+  close(): Promise<void>;
+}
+
+export interface Implementation {
+  readonly name: string;
+  open(options: { readonly clock?: Clock }): Promise<Opened>;
+}
+
+/** A folder that is gone after `use`. */
+export async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "emsmail-store-" });
+  try {
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Starts a writer thread on a file. */
+export function startWriter(path: string, options: { tickMs?: number } = {}): WriterControl {
+  const workerData = { path, recover: "yes", tickMs: options.tickMs };
+  return controlWriter(new Worker(new URL("./writer_worker.ts", import.meta.url), { workerData }));
+}
+
+export const implementations: readonly Implementation[] = [
+  {
+    name: "memory",
+    open({ clock }) {
+      const store = openMemoryStore({ clock });
+      return Promise.resolve({ store, close: () => store.close() });
+    },
+  },
+  {
+    name: "SQLite in one thread",
+    async open({ clock }) {
+      const folder = await Deno.makeTempDir({ prefix: "emsmail-store-" });
+      const store = await openSqliteStore({ path: storePath(folder), clock, recover: "yes" });
+      return {
+        store,
+        async close() {
+          await store.close();
+          await Deno.remove(folder, { recursive: true });
+        },
+      };
+    },
+  },
+  {
+    name: "SQLite with a writer thread",
+    async open({ clock }) {
+      const folder = await Deno.makeTempDir({ prefix: "emsmail-store-" });
+      const path = storePath(folder);
+      const writer = startWriter(path);
+      const store = await openSqliteStore({ path, clock, writer: writer.connect() });
+      return {
+        store,
+        async close() {
+          await store.close();
+          await writer.stop();
+          await Deno.remove(folder, { recursive: true });
+        },
+      };
+    },
+  },
+];
+
+const encoder = new TextEncoder();
+
+export interface MessageOptions {
+  readonly body?: string | Uint8Array;
+  /** Octets of parts appended before. */
+  readonly earlierOctets?: number;
+  readonly recipients?: readonly string[];
+  readonly receivedAtMs?: number;
+  readonly messageId?: string;
+  readonly smtpUtf8?: boolean;
+}
+
+export const ORIGIN = { client: "192.0.2.7", helo: "client.example", transmission: "ESMTPS" } as const;
+
+export function message(key: number, options: MessageOptions = {}): AcceptedMessage {
+  const { body = `Subject: ${key}\r\n\r\nhello\r\n`, recipients = ["alice@example.org"] } = options;
+  const lastPart = typeof body === "string" ? encoder.encode(body) : body;
+  return {
+    key,
+    lastPart,
+    size: lastPart.length + (options.earlierOctets ?? 0),
+    receivedAtMs: options.receivedAtMs ?? 1_000_000 + key,
+    envelope: { reversePath: "bob@example.net", recipients, smtpUtf8: options.smtpUtf8 ?? false },
+    origin: ORIGIN,
+    messageId: options.messageId ?? `${key}@example.net`,
+  };
+}
+
+export function account(name: string): NewAccount {
+  return { name, pop3: "Y", sendAsAny: false, passwordHash: "", scramVerifier: "", createdAtMs: 1_000_000 };
+}
+
+export interface DeliveryOptions {
+  readonly index?: number;
+  readonly atMs?: number;
+  readonly size?: number;
+}
+
+/** The outcome that puts a message into maildrops. */
+export function delivered(
+  key: number,
+  accounts: readonly AccountId[],
+  options: DeliveryOptions = {},
+): Outcome {
+  const { index = 0, atMs = 2_000_000, size = 100 } = options;
+  const deliverTo = accounts.map((account) => (
+    { account, trace: encoder.encode(`Return-Path: <${key}>\r\n`), size }
+  ));
+  return { key, index, state: "delivered", atMs, detail: "delivered here", deliverTo };
+}
+
+/** All octets of a body, part by part. */
+export async function bodyOf(store: Store, key: number): Promise<string | undefined> {
+  let text: string | undefined;
+  for (let index = 0;; index++) {
+    const part = await store.maildrops.part(key, index);
+    if (part === undefined) return text;
+    text = (text ?? "") + new TextDecoder().decode(part);
+  }
+}
+
+/** Waits until `done` holds; fails after five seconds. */
+export async function until(done: () => boolean): Promise<void> {
+  for (let tries = 0; !done(); tries++) {
+    if (tries === 1000) throw new Error("waited five seconds in vain");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
