@@ -23,8 +23,12 @@ build: tools ## Makes dist/emsmail, one file (ENGINE=deno makes it with "deno co
 	@$(MAKE) --no-print-directory dist/emsmail-$(ENGINE)
 
 # Rebuilt only when a source is newer: the stamp beside the executable says which engine it was made with.
+ifeq ($(wildcard dist/emsmail),)
+$(shell rm -f dist/.stamp-*)
+endif
 .PHONY: dist/emsmail-node dist/emsmail-deno
 dist/emsmail-node dist/emsmail-deno: dist/emsmail-%: dist/.stamp-%
+	@:
 
 dist/.stamp-%: $(SOURCES)
 	@$(NODE) .ci/build.mjs --engine=$*

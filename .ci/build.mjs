@@ -18,7 +18,8 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 
 const root = path.dirname(import.meta.dirname);
-const work = path.join(root, "dist", ".build");
+// Of this process's own, so that two builds at a time don't take each other's files away.
+const work = path.join(root, "dist", `.build-${process.pid}`);
 const bin = (name) => path.join(root, ".tools", "bin", name);
 
 function stop(sentence) {
@@ -69,9 +70,6 @@ function bundle(main, { format, output }) {
   if (run(bin("esbuild"), args).status !== 0) stop("esbuild refused the sources; its messages are above");
 }
 
-/** A path from the top folder: absolute ones would go into the executable and make it differ from folder to folder. */
-const here = (file) => path.relative(root, file);
-
 /** Node's own single executable. */
 function buildWithNode(main, output) {
   const script = path.join(work, "emsmail.cjs");
@@ -100,14 +98,16 @@ function buildWithNode(main, output) {
   fs.writeFileSync(
     settings,
     JSON.stringify({
-      main: here(launcher),
+      main: path.basename(launcher),
       mainFormat: "commonjs",
-      output: here(output),
+      output: path.basename(output),
       disableExperimentalSEAWarning: true,
-      assets: { script: here(script), cache: here(cache) },
+      assets: { script: path.basename(script), cache: path.basename(cache) },
     }),
   );
-  const done = run(bin("node"), ["--build-sea", here(settings)], {
+  const done = run(bin("node"), ["--build-sea", path.basename(settings)], {
+    // Names are relative: absolute ones go into the executable and would make it differ from folder to folder.
+    cwd: work,
     stdio: ["ignore", "pipe", "pipe"],
     encoding: "utf8",
   });
@@ -155,8 +155,8 @@ const { values } = parseArgs({
 const output = path.resolve(values.output);
 const fresh = path.join(work, "emsmail.new");
 if (!fs.existsSync(values.main)) stop(`there is no ${values.main} to build from`);
-fs.rmSync(work, { recursive: true, force: true });
 fs.mkdirSync(work, { recursive: true });
+process.on("exit", () => fs.rmSync(work, { recursive: true, force: true }));
 fs.mkdirSync(path.dirname(output), { recursive: true });
 if (values.engine === "node") buildWithNode(values.main, fresh);
 else if (values.engine === "deno") buildWithDeno(values.main, fresh);
@@ -168,7 +168,6 @@ if (smoke.status !== 0 || !/^emsmail \d+\.\d+\.\d+/.test(smoke.stdout)) {
   stop(`the new executable did not answer --version:\n${smoke.stdout}${smoke.stderr}`);
 }
 fs.renameSync(fresh, output);
-fs.rmSync(work, { recursive: true, force: true });
 console.log(
   `${path.relative(process.cwd(), output)}: ${smoke.stdout.trim()}, ${fs.statSync(output).size} octets`,
 );

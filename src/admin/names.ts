@@ -53,7 +53,7 @@ export function parseTarget(text: string, rules: NameRules): string {
     throw usageError(`'${printableLine(text)}' is no target`, "name an account or an alias");
   }
   const local = parseLocalPart(localText);
-  if (typeof local !== "string") throw usageError(local.error);
+  if (typeof local !== "string") throw usageError(printableLine(local.error));
   if (domainText === undefined) return canonicalLocal(local);
   const address = parseAddress(text);
   if ("error" in address) throw usageError(printableLine(address.error));
@@ -121,13 +121,13 @@ function checkLocal(local: string, { rules, what }: MailboxWords): void {
   const advice = "use letters, digits and . - _";
   if (!NAME.test(local)) refuse("it holds a space or a sign that is not allowed", advice);
   if (local.startsWith("-")) refuse("it would look like an option", advice);
-  if (typeof parseLocalPart(local) !== "string") {
-    refuse("dots may only stand between other characters", advice);
-  }
   const octets = utf8(canonicalLocal(local)).length;
   // RFC 5321 4.5.3.1.1
   if (octets > LOCAL_PART_OCTETS) {
     refuse(`it is ${octets} octets long`, `the longest name mail can carry has ${LOCAL_PART_OCTETS}`);
+  }
+  if (typeof parseLocalPart(local) !== "string") {
+    refuse("dots may only stand between other characters", advice);
   }
 }
 

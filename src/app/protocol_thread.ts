@@ -50,7 +50,7 @@ export interface RunningProtocols {
 /** Joins the parts; it listens once told where. */
 export function createProtocols(parts: ProtocolParts): RunningProtocols {
   let config = parts.config;
-  let tls: SecureContext = secureContext(parts.tls, parts.tls);
+  let tls: SecureContext = secureContext(parts.tls);
   const guard = new LoginGuard(parts.guard, { clock: systemClock });
   const authenticatorFor = (config: Config) =>
     new Authenticator({
@@ -86,7 +86,7 @@ export function createProtocols(parts: ProtocolParts): RunningProtocols {
     server: new ProtocolServer(context),
     reload(newConfig, newTls) {
       config = newConfig;
-      tls = secureContext(newTls, newTls);
+      tls = secureContext(newTls);
       authenticator = authenticatorFor(newConfig);
       locks = locksFor(newConfig);
     },

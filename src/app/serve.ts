@@ -105,13 +105,15 @@ function announce(
 }
 
 async function loadCertificate(config: Config, print: (line: string) => void): Promise<TlsMaterial> {
-  const material = await loadTls(config, systemClock);
+  const { certFile, keyFile } = config.tls;
+  const { data: dataDir, hostname, domains } = config;
+  const material = await loadTls({ certFile, keyFile, dataDir, hostname, domains });
   for (const warning of material.warnings) print(`warning: ${warning}`);
   return material;
 }
 
 function pems(config: Config, { cert, key }: TlsMaterial): TlsPems {
-  return { cert, key, minVersion: config.tls.minVersion };
+  return { cert, key, minVersion: config.tls.minVersion === "1.3" ? "TLSv1.3" : "TLSv1.2" };
 }
 
 /** How many protocol threads; 0 is none beside the main thread. */

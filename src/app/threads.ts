@@ -12,7 +12,7 @@ import type { ServiceAddress } from "../server/protocol_server.ts";
 export interface TlsPems {
   readonly cert: string;
   readonly key: string;
-  readonly minVersion: Config["tls"]["minVersion"];
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
 }
 
 export interface WriterThreadData {

@@ -28,14 +28,21 @@ export interface CommandNode {
 
 /** Reads a command and all below it. */
 export function commandTree(command: Command, path: readonly string[] = []): CommandNode {
-  const shown = command.createHelp().visibleCommands(command).filter((child) => child.name() !== "help");
+  const { commands } = command;
+  const children = commands.map((child) => commandTree(child, [...path, child.name()]));
   return {
     path,
     summary: command.summary() || command.description(),
-    commands: shown.map((child) => commandTree(child, [...path, child.name()])),
+    commands: path.length === 0 ? [...children, helpNode(commands)] : children,
     options: command.createHelp().visibleOptions(command).map(optionNode),
     positional: command.registeredArguments.map(argumentValues),
   };
+}
+
+/** `help` takes the name of a command. The parser has it of its own accord, outside the list of commands. */
+function helpNode(commands: readonly Command[]): CommandNode {
+  const names = commands.map((command) => command.name());
+  return { path: ["help"], summary: "show a command's help", commands: [], options: [], positional: [names] };
 }
 
 /** A command and all below it, in one list. */

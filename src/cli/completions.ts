@@ -26,90 +26,72 @@ export async function completions(io: Io, root: Command, shell: string): Promise
 
 /** A script for bash 4 and up. */
 export function bashCompletions(tree: CommandNode): string {
-  const commands = flatten(tree);
-  const children = commands.filter((node) => node.commands.length > 0);
+  const nodes = flatten(tree);
   return `# Completions of emsmail for bash. Use: source <(emsmail completions bash)
 _emsmail() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} path=emsmail word option="" i places=0
-  # Where "=" breaks words, --option=value comes as three of them.
-  local words=()
-  for ((i = 1; i <= COMP_CWORD; i++)); do
-    [[ \${COMP_WORDS[i]} == "=" && i -lt COMP_CWORD ]] || words+=("\${COMP_WORDS[i]}")
-  done
+  # By command: what may follow, and its options. By option that takes a value: what completes it.
+  local -A words=(
+${bashEntries(nodes.map((node) => [bashKey(node), bashWords(node)]))}
+  )
+  local -A options=(
+${bashEntries(nodes.map((node) => [bashKey(node), node.options.map(({ names }) => names[0]!).join(" ")]))}
+  )
+  local -A values=(
+${bashEntries(nodes.flatMap((node) => node.options).flatMap(bashValues))}
+  )
+  local path=emsmail cur=\${COMP_WORDS[COMP_CWORD]} option="" places=0 i word
   if [[ $cur == "=" ]]; then cur=""; fi
-  local last=$((\${#words[@]} - 1))
-  for ((i = 0; i < last; i++)); do
-    word=\${words[i]}
-    if [[ -n $option ]]; then option=""; continue; fi
-    case "$path $word" in
-${
-    children.flatMap((node) => node.commands).map((node) =>
-      `      "${bashPath(node, 1)} ${node.path.at(-1)}") path="${bashPath(node, 0)}"; continue ;;`
-    ).join("\n")
-  }
-    esac
-    case "$path $word" in
-${commands.flatMap(bashTakers).join("\n")}
-      *" -"*) ;;
-      *) places=$((places + 1)) ;;
-    esac
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=\${COMP_WORDS[i]}
+    # Where "=" breaks words, --option=value comes as three of them.
+    if [[ $word == "=" ]]; then continue; fi
+    if [[ -n $option ]]; then
+      option=""
+    elif [[ $word == -* ]]; then
+      if [[ -v values[$word] ]]; then option=$word; fi
+    elif [[ -v options["$path $word"] ]]; then
+      path="$path $word"
+    else
+      places=$((places + 1))
+    fi
   done
   COMPREPLY=()
   if [[ -n $option ]]; then
-    case "$path $option" in
-${commands.flatMap(bashOptionValues).join("\n")}
+    case \${values[$option]} in
+      files) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+      folders) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+      *) mapfile -t COMPREPLY < <(compgen -W "\${values[$option]}" -- "$cur") ;;
     esac
-    return
+  elif [[ $cur == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "\${options[$path]}" -- "$cur")
+  elif ((places == 0)); then
+    mapfile -t COMPREPLY < <(compgen -W "\${words[$path]}" -- "$cur")
   fi
-  case "$path" in
-${commands.map(bashWords).join("\n")}
-  esac
 }
 complete -F _emsmail emsmail
 `;
 }
 
-const bashPath = (node: CommandNode, without: number): string =>
-  ["emsmail", ...node.path.slice(0, node.path.length - without)].join(" ");
+const bashKey = (node: CommandNode): string => ["emsmail", ...node.path].join(" ");
 
-/** Case branches that notice options which take a value. */
-function bashTakers(node: CommandNode): string[] {
-  const names = takers(node).flatMap((option) => option.names);
-  if (names.length === 0) return [];
-  return [`      ${names.map((name) => `"${bashPath(node, 0)} ${name}"`).join(" | ")}) option=$word ;;`];
+/** Lines of an associative array, each key once. */
+function bashEntries(entries: readonly (readonly [key: string, value: string])[]): string {
+  return [...new Map(entries)].map(([key, value]) => `    ["${key}"]="${value}"`).join("\n");
 }
 
-function bashOptionValues(node: CommandNode): string[] {
-  return takers(node).filter((option) => option.values !== "unknown").map((option) =>
-    `      ${option.names.map((name) => `"${bashPath(node, 0)} ${name}"`).join(" | ")}) ${
-      bashReply(option.values!)
-    } ;;`
-  );
-}
-
-function bashReply(values: Values): string {
-  if (values === "files") {
-    return `compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur")`;
-  }
-  if (values === "folders") {
-    return `compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur")`;
-  }
-  if (values === "unknown") return ":";
-  return `COMPREPLY=($(compgen -W "${values.join(" ")}" -- "$cur"))`;
-}
-
+/** What may stand first behind a command. */
 function bashWords(node: CommandNode): string {
-  const options = node.options.flatMap((option) => option.names.slice(0, 1)).join(" ");
-  const names = node.commands.map((child) => child.path.at(-1)!);
+  if (node.commands.length > 0) return node.commands.map((child) => child.path.at(-1)).join(" ");
   const first = node.positional[0];
-  const words = names.length > 0 ? names : Array.isArray(first) ? first : [];
-  return `    "${bashPath(node, 0)}")
-      if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "${options}" -- "$cur"))
-      elif ((places == 0)); then ${words.length === 0 ? ":" : bashReply(words)}; fi ;;`;
+  return Array.isArray(first) ? first.join(" ") : "";
 }
 
-const takers = (node: CommandNode): readonly OptionNode[] =>
-  node.options.filter((option) => option.values !== undefined);
+/** An option has the same kind of value wherever it is taken. */
+function bashValues({ names, values }: OptionNode): (readonly [string, string])[] {
+  if (values === undefined) return [];
+  const text = values === "unknown" ? "" : typeof values === "string" ? values : values.join(" ");
+  return names.map((name) => [name, text] as const);
+}
 
 // ---------------------------------------------------------------- zsh
 
@@ -176,7 +158,7 @@ const zshQuote = (text: string): string => `'${text.replace(/'/g, "'\\''")}'`;
 export function fishCompletions(tree: CommandNode): string {
   const lines = flatten(tree).flatMap(fishCommand);
   return `# Completions of emsmail for fish. Use: emsmail completions fish > ~/.config/fish/completions/emsmail.fish
-# Whether the words before the cursor, without options, begin with exactly the commands given.
+# Whether the words before the cursor begin with the commands given; without any, whether there is no command yet.
 function __emsmail_at
     set -l typed (commandline -opc)[2..]
     for wanted in $argv
@@ -185,6 +167,7 @@ function __emsmail_at
     end
     test (count $argv) -gt 0; or test (count $typed) -eq 0
 end
+# The same, and nothing else stands before the cursor.
 function __emsmail_next
     __emsmail_at $argv; and test (count (commandline -opc)) -eq (math (count $argv) + 1)
 end

@@ -17,6 +17,9 @@ type Run = (io: Io, positional: readonly string[], options: Options) => Done;
 /** Options as typed, by their camel-cased names. */
 export type Options = Readonly<Record<string, unknown>>;
 
+/** Lines longer than this are hard to read. */
+const HELP_WIDTH = 80;
+
 export interface Program {
   readonly root: Command;
   /** What the command that ran gave back. */
@@ -34,6 +37,10 @@ export function buildProgram(io: Io): Program {
     .configureOutput({
       // Errors are told once, in one form, by the caller of parseAsync().
       outputError: () => {},
+      writeOut: (text) => void io.out(text),
+      writeErr: (text) => void io.err(text),
+      getOutHelpWidth: () => Math.min(io.width ?? HELP_WIDTH, HELP_WIDTH),
+      getErrHelpWidth: () => Math.min(io.width ?? HELP_WIDTH, HELP_WIDTH),
       getOutHasColors: () => io.colour,
       getErrHasColors: () => io.colourErr,
     })
@@ -83,8 +90,9 @@ function addServe(root: Command, does: Does): void {
     .option("--hostname <host>", "the name it gives itself")
     .addOption(domainOption("a mail domain it serves; may be given more than once"))
     .addOption(
-      new Option("--relay-mode <mode>", "the network it lives in: direct, buffer, intranet or combined")
-        .choices(["direct", "buffer", "intranet", "combined"]),
+      // The configuration's own check says why a mode can't be had; the words are for completions.
+      new Option("--relay-mode <mode>", "the network it lives in: intranet").choices(["intranet"])
+        .argParser((mode: string) => mode),
     )
     .addOption(configOption()).addOption(dataOption())
     .action(does(async (io, _, options) => (await import("./serve.ts")).runServe(io, options)));

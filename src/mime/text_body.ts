@@ -100,7 +100,8 @@ function walkPart(part: Part, { walk, depth }: WalkOptions): Piece[] {
     return [];
   }
   const boundary = part.type.parameters.get("boundary") ?? "";
-  if (!part.type.value.startsWith("multipart/") || boundary === "") return readLeaf(part, walk);
+  if (!part.type.value.startsWith("multipart/")) return readLeaf(part, walk);
+  if (boundary === "") return readAsText(part, walk);
   if (depth >= DEPTH || boundary.length > BOUNDARY_CHARACTERS) {
     walk.truncated = true;
     return [];
@@ -112,9 +113,13 @@ function walkPart(part: Part, { walk, depth }: WalkOptions): Piece[] {
     children.push(walkPart(readPart(octets, defaultType), { walk, depth: depth + 1 }));
     if (walk.parts > PARTS) break;
   }
-  // A boundary that never comes: what is there is better shown than hidden.
-  if (children.length === 0) return readLeaf({ ...part, type: { ...part.type, value: "text/plain" } }, walk);
+  if (children.length === 0) return readAsText(part, walk);
   return part.type.value === "multipart/alternative" ? bestAlternative(children) : children.flat();
+}
+
+/** A multipart whose boundary isn't given or never comes: what is there is better shown than hidden. */
+function readAsText(part: Part, walk: Walk): Piece[] {
+  return readLeaf({ ...part, type: { ...part.type, value: "text/plain" } }, walk);
 }
 
 /** Plain text where there is some, otherwise the last (RFC 2046 5.1.4: the richest) that can be read. */

@@ -16,8 +16,8 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { decodeUtf8, fromLatin1, latin1 } from "../base/bytes.ts";
+import { decodeInitialResponse, decodeResponse } from "../sasl/base64.ts";
 
 export interface Command {
   /** In upper case; "" for an empty line. */
@@ -35,7 +35,6 @@ const NUMBER = /^[ \t]*([0-9]{1,10})[ \t]*$/;
 const TOP = /^[ \t]*([0-9]{1,10})[ \t]+([0-9]{1,15})[ \t]*$/;
 // mechanism: sasl-mech of RFC 4422 3.1, in any case here
 const AUTH = /^([A-Za-z0-9_-]{1,20})(?:[ \t]+([^ \t]+))?[ \t]*$/;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const LANGUAGE_RANGE = /^(?:\*|[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)$/;
 // deno-lint-ignore no-control-regex -- control characters are what a name must not hold
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
@@ -73,8 +72,7 @@ export function parseAuth(argument: string): AuthArgument | "not-a-mechanism" | 
   if (match === null) return "not-a-mechanism";
   const mechanism = match[1]!.toUpperCase();
   if (match[2] === undefined) return { mechanism, initial: undefined };
-  // RFC 5034 4: a single "=" is an initial response of no octets.
-  const initial = match[2] === "=" ? new Uint8Array(0) : decodeBase64(match[2]);
+  const initial = decodeInitialResponse(match[2]);
   return initial === undefined ? "not-base64" : { mechanism, initial };
 }
 
@@ -82,12 +80,7 @@ export function parseAuth(argument: string): AuthArgument | "not-a-mechanism" | 
 export function parseAuthResponse(line: Uint8Array): Uint8Array | "cancel" | "not-base64" {
   const text = latin1(line);
   if (text === "*") return "cancel";
-  return decodeBase64(text) ?? "not-base64";
-}
-
-/** Strict base64 of RFC 4648 4; undefined where the text is not that. */
-export function decodeBase64(text: string): Uint8Array | undefined {
-  return BASE64.test(text) ? new Uint8Array(Buffer.from(text, "base64")) : undefined;
+  return decodeResponse(text) ?? "not-base64";
 }
 
 /** A user name: UTF-8 without control characters, spaces at its ends dropped. */

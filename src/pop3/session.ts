@@ -56,11 +56,6 @@ export class Pop3Session {
     return this.#dialogue.utf8;
   }
 
-  /** RFC 1939 3. */
-  get state(): "authorization" | "transaction" | "update" {
-    return this.#dialogue.state;
-  }
-
   /** The greeting; without APOP's timestamp. */
   greet(): void {
     this.#dialogue.ok(this.#dialogue.texts.greeting(this.#dialogue.settings.hostname));
@@ -68,8 +63,7 @@ export class Pop3Session {
 
   /** Takes octets from the client; the session may keep a view of them. */
   receive(bytes: Uint8Array): void {
-    // RFC 2595 4, CVE-2011-0411: what came in the clear behind STLS must not count as said under TLS.
-    if (this.#dialogue.life !== "open" || this.#dialogue.awaiting === "tls") return;
+    if (this.#dialogue.life !== "open") return;
     if (this.#input.size > POP3_PIPELINED_OCTETS) this.#overflow = "yes";
     else this.#input.push(bytes);
   }
@@ -151,9 +145,7 @@ export class Pop3Session {
   }
 
   #started(event: Pop3Event | undefined): Pop3Event | undefined {
-    if (event === undefined) return undefined;
-    if (event.kind === "stls") this.#input.clear();
-    if (event.kind === "retrieve") {
+    if (event?.kind === "retrieve") {
       this.#sending = {
         index: event.index,
         stuffer: new DotStuffer(),
@@ -220,7 +212,9 @@ export class Pop3Session {
   /** Answers `stls`: the handshake is done. The session begins anew, as RFC 2595 4 wants. */
   secured(tls: string): void {
     if (!this.#answers("secured", "tls")) return;
+    // CVE-2011-0411: what came in the clear behind STLS must not count as said under TLS.
     this.#input.clear();
+    this.#overflow = "no";
     this.#dialogue.forget();
     this.#dialogue.tls = tls;
     this.#dialogue.awaiting = "command";

@@ -131,7 +131,10 @@ export class IncomingMessage {
   /** What is in memory as an array of its own; the first one carries the trace fields in front. */
   #takePart(): Uint8Array {
     const content = this.#buffer.subarray(0, this.#length);
-    const part = this.#storedOctets === 0 ? concat([this.#prefix(), content]) : content.slice();
+    // An mbox "From " line in front would end the header right after our trace fields.
+    const part = this.#storedOctets === 0
+      ? concat([this.#prefix(), content.subarray(this.#scanner.mboxLineOctets)])
+      : content.slice();
     this.#storedOctets += part.length;
     this.#release();
     this.#buffer = new Uint8Array(0);

@@ -347,6 +347,8 @@ export class Pop3Connection implements ServedConnection {
       }
       left -= bytes.length;
       wanted = this.#session.content(bytes);
+      // The last part goes out together with the terminating line.
+      if (left <= 0) break;
       this.#flush();
       await this.#untilDrained();
       if (this.#state() === "closed") return;

@@ -88,11 +88,14 @@ export class ContentDecoder {
     let from = 0;
     let i = 0;
     while (i < length) {
+      // Nearly all octets are passed here, so this loop does nothing else.
+      if (at === MIDDLE) {
+        while (i < length && (bytes[i]! > CR || (bytes[i] !== CR && bytes[i] !== LF))) i++;
+      }
+      if (i === length) break;
       const octet = bytes[i]!;
       if (at === MIDDLE) {
-        if (octet > CR || (octet !== CR && octet !== LF)) {
-          i++;
-        } else if (octet === CR) {
+        if (octet === CR) {
           at = AFTER_CR;
           i++;
         } else {
@@ -179,8 +182,7 @@ export class ContentDecoder {
 
   /** Joins octets to the content before them, which stops being a view. */
   #gather(octets: Uint8Array, from: number, to: number): void {
-    // A bare newline at most doubles; a held back dot and CR may come before.
-    const out = this.#out ??= new Uint8Array(2 * this.#bytes.length + 2);
+    const out = this.#out ??= new Uint8Array(this.#mostOctets());
     if (this.#runFrom < this.#runTo) {
       out.set(this.#bytes.subarray(this.#runFrom, this.#runTo));
       this.#outOctets = this.#runTo - this.#runFrom;
@@ -190,5 +192,11 @@ export class ContentDecoder {
       out.set(octets.subarray(from, to), this.#outOctets);
       this.#outOctets += to - from;
     } else for (let i = from; i < to; i++) out[this.#outOctets++] = octets[i]!;
+  }
+
+  /** How long the content of this push can get: a repaired newline doubles, and a held back dot and CR become CRLF. */
+  #mostOctets(): number {
+    const { length } = this.#bytes;
+    return this.#options.bareNewline === "repair" ? 2 * length + 2 : length;
   }
 }

@@ -162,7 +162,10 @@ export class SmtpSession {
     const awaited = this.#awaited;
     if (awaited === undefined) throw new Error("SMTP session: no event waits for an answer");
     this.#awaited = undefined;
-    if (answer.code === 421) return this.#end(answer); // RFC 5321 3.8
+    if (answer.code === 421) { // RFC 5321 3.8
+      if (awaited === "data-end") this.#closeTransaction();
+      return this.#end(answer);
+    }
     switch (awaited) {
       case "mail":
         return this.#mailAnswered(answer);

@@ -57,7 +57,8 @@ export interface Spool {
   append(key: MessageKey, part: Uint8Array): Promise<void>;
   /**
    * Makes the message and its recipients durable, all `queued`.
-   * @throws {StoreError} `conflict` where the key is taken, `full` where the disk is
+   * @throws {StoreError} `conflict` where the key is taken, there is no recipient, or the parts don't add up to the
+   * size (one of them was refused); `full` where the disk is
    */
   accept(message: AcceptedMessage): Promise<void>;
   /** Forgets the parts of a message that never became whole. */
@@ -195,8 +196,9 @@ export interface Deliveries {
   subscribe(listener: (messages: readonly QueuedMessage[]) => void): void;
   /**
    * Records outcomes and puts messages into maildrops, whole batch in one transaction. Doing it twice for one recipient
-   * changes nothing the second time: a maildrop never gets a message twice. An account that is gone is passed over and
-   * its recipient recorded as `failed`.
+   * changes nothing the second time: a maildrop never gets a message twice, not even after its owner took it out. An
+   * account that is gone is passed over, and its recipient recorded as `failed` where that leaves no maildrop; `detail`
+   * says which account it was. A recipient nobody knows (any more) is passed over.
    */
   record(outcomes: readonly Outcome[]): Promise<void>;
 }

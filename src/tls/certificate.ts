@@ -12,9 +12,8 @@ import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { printableLine } from "../base/printable.ts";
-import type { Config } from "../config/config.ts";
 import { type KeyPair, makeCertificate } from "./self_signed.ts";
 
 const DAY_MS = 86_400_000;
@@ -42,32 +41,42 @@ export class TlsError extends Error {
   override readonly name = "TlsError";
 }
 
-export type TlsSettings = Pick<Config, "data" | "hostname" | "domains" | "tls">;
+export interface TlsOptions {
+  /** Given files, both or neither. */
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+  /** The self-signed certificate is kept in `tls` in here. */
+  readonly dataDir: string;
+  readonly hostname: string;
+  readonly domains: readonly string[];
+  /** @default systemClock */
+  readonly clock?: Clock;
+}
 
 /**
  * Loads the configured certificate, or the self-signed one, which is made where there is none.
  * @throws {TlsError} where given files are missing, unreadable or don't belong together
  */
-export async function loadTls(settings: TlsSettings, clock: Clock): Promise<TlsMaterial> {
-  const { certFile, keyFile } = settings.tls;
+export async function loadTls(options: TlsOptions): Promise<TlsMaterial> {
+  const { certFile, keyFile, hostname, clock = systemClock } = options;
   return certFile !== undefined && keyFile !== undefined
-    ? await loadGiven({ certFile, keyFile, hostname: settings.hostname, nowMs: clock.nowMs() })
-    : await loadSelfSigned(settings, clock.nowMs());
+    ? await loadGiven({ certFile, keyFile, hostname, nowMs: clock.nowMs() })
+    : await loadSelfSigned(options, clock.nowMs());
+}
+
+export interface SecureContextOptions {
+  /** PEM. */
+  readonly cert: string;
+  /** PEM. */
+  readonly key: string;
+  /** @default "TLSv1.2" */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
 }
 
 /** What a TLS server needs; made anew for each reload. */
-export function secureContext(
-  material: Pick<TlsMaterial, "cert" | "key">,
-  options: { /** @default "1.2" */ readonly minVersion?: Config["tls"]["minVersion"] } = {},
-): SecureContext {
-  return createSecureContext({
-    cert: material.cert,
-    key: material.key,
-    minVersion: options.minVersion === "1.3" ? "TLSv1.3" : "TLSv1.2",
-    ciphers: CIPHERS,
-    // All of these are safe: clients without AES in hardware may choose ChaCha20 (RFC 9325 4.2).
-    honorCipherOrder: false,
-  });
+export function secureContext({ cert, key, minVersion = "TLSv1.2" }: SecureContextOptions): SecureContext {
+  // All the ciphers are safe, so the client chooses: one without AES in hardware is better off with ChaCha20.
+  return createSecureContext({ cert, key, minVersion, ciphers: CIPHERS, honorCipherOrder: false });
 }
 
 /** TLS 1.3's, and of TLS 1.2's those with forward secrecy and authenticated encryption (RFC 9325 4.2). */
@@ -225,11 +234,14 @@ function* warningsOf(
 
 // ---------------------------------------------------------------- self-signed
 
-async function loadSelfSigned(settings: TlsSettings, nowMs: number): Promise<TlsMaterial> {
-  const folder = join(settings.data, "tls");
+async function loadSelfSigned(
+  { dataDir, hostname, domains }: TlsOptions,
+  nowMs: number,
+): Promise<TlsMaterial> {
+  const folder = join(dataDir, "tls");
   const certFile = join(folder, "cert.pem");
   const keyFile = join(folder, "key.pem");
-  const names = [...new Set([settings.hostname, ...settings.domains, "localhost", "127.0.0.1", "::1"])];
+  const names = [...new Set([hostname, ...domains, "localhost", "127.0.0.1", "::1"])];
 
   const kept = await readKept(certFile, keyFile);
   const reason = kept && whyRenew(kept, { names, nowMs });

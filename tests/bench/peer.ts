@@ -23,14 +23,17 @@ async function run(command: string, args: readonly string[]): Promise<string> {
 
 /** Starts a program that goes into the background; its output is not waited for, since its children keep it open. */
 async function launch(command: string, args: readonly string[]): Promise<void> {
-  const { success } = await new Deno.Command(command, { args: [...args], stdout: "null", stderr: "null" }).spawn().status;
+  const { success } = await new Deno.Command(command, { args: [...args], stdout: "null", stderr: "null" })
+    .spawn().status;
   if (!success) throw new Error(`${command} ${args.join(" ")} failed`);
 }
 
 /** Whether the programs are there and may be started (Postfix needs root). */
 export async function peerAvailable(): Promise<boolean> {
   if (Deno.uid() !== 0) return false;
-  for (const file of ["/usr/sbin/postfix", "/usr/sbin/dovecot", "/usr/lib/dovecot/lmtp", "/usr/lib/dovecot/pop3"]) {
+  for (
+    const file of ["/usr/sbin/postfix", "/usr/sbin/dovecot", "/usr/lib/dovecot/lmtp", "/usr/lib/dovecot/pop3"]
+  ) {
     if (!await Deno.stat(file).then(() => true, () => false)) return false;
   }
   return true;
@@ -147,14 +150,19 @@ export async function startPeer(users: number, basePort = 23025): Promise<Peer> 
   const root = await Deno.makeTempDir({ dir: "/tmp", prefix: "emsmail-peer-" });
   const ports = { smtp: basePort, lmtp: basePort + 1, pop3: basePort + 2 };
   await Deno.chmod(root, 0o755);
-  for (const folder of ["etc", "spool", "data", "mail", "run", "state", "log"]) await Deno.mkdir(`${root}/${folder}`);
+  for (const folder of ["etc", "spool", "data", "mail", "run", "state", "log"]) {
+    await Deno.mkdir(`${root}/${folder}`);
+  }
   await run("chown", ["postfix", `${root}/data`]);
   await run("chown", [MAIL_USER, `${root}/mail`]);
   const names = Array.from({ length: users }, (_, i) => `u${i}@peer.test`);
   await Deno.writeTextFile(`${root}/etc/main.cf`, mainCf(root, ports));
   await Deno.writeTextFile(`${root}/etc/master.cf`, masterCf(ports.smtp));
   await Deno.writeTextFile(`${root}/etc/users`, names.map((name) => `${name} ${name}\n`).join(""));
-  await Deno.writeTextFile(`${root}/etc/passwords`, names.map((name) => `${name}:{PLAIN}secret::::::\n`).join(""));
+  await Deno.writeTextFile(
+    `${root}/etc/passwords`,
+    names.map((name) => `${name}:{PLAIN}secret::::::\n`).join(""),
+  );
   await Deno.writeTextFile(`${root}/etc/dovecot.conf`, dovecotConf(root, ports));
   await run("postmap", ["-c", `${root}/etc`, `${root}/etc/users`]);
   await launch("dovecot", ["-c", `${root}/etc/dovecot.conf`]);

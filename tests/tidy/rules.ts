@@ -40,8 +40,11 @@ export const RANKS: Readonly<Record<string, number>> = {
 /** Folders without I/O, timers, clock or await (style rule 1). */
 export const PURE_FOLDERS: readonly string[] = ["smtp", "pop3", "tn3270", "gateway", "routing"];
 
-/** What may be taken from `node:net` anywhere: it opens nothing. */
-const HARMLESS_OF_NET = ["BlockList", "SocketAddress", "isIP", "isIPv4", "isIPv6"];
+/** What may be taken from these modules anywhere: it opens nothing. */
+const HARMLESS: Readonly<Record<string, readonly string[]>> = {
+  net: ["BlockList", "SocketAddress", "isIP", "isIPv4", "isIPv6"],
+  tls: ["createSecureContext"],
+};
 const SOCKET_MODULES = ["net", "tls", "dns", "dns/promises", "dgram", "http", "https", "http2"];
 
 interface Import {
@@ -115,8 +118,8 @@ export function moduleOffences(file: SourceFile): string[] {
   for (const { specifier, names, typeOnly } of importsOf(file.text)) {
     const name = specifier.replace(/^node:/, "");
     if (SOCKET_MODULES.includes(name) && folder !== "net" && !typeOnly) {
-      const harmless = name === "net" && names.every((each) => HARMLESS_OF_NET.includes(each));
-      if (!harmless) {
+      const opens = names.filter((each) => !each.startsWith("type ") && !HARMLESS[name]?.includes(each));
+      if (opens.length > 0) {
         offences.push(`${file.path}: imports ${specifier}; only src/net opens sockets and asks DNS`);
       }
     }

@@ -99,7 +99,7 @@ export class SqliteBodyWriter implements BodyWriter {
   }
 
   drop(key: MessageKey): void {
-    this.#drop.run(key, 0, key, MAX_PARTS);
+    this.#drop.get(key, 0, key, MAX_PARTS);
   }
 
   dropUnfinished(): void {
@@ -108,7 +108,7 @@ export class SqliteBodyWriter implements BodyWriter {
 
   #insertPart(key: MessageKey, index: number, part: Uint8Array): void {
     try {
-      this.#insert.run(key, index, part);
+      this.#insert.get(key, index, part);
     } catch (error) {
       if (!isConstraint(error)) throw error;
       throw new StoreError("conflict", `message ${formatMessageKey(key)} has a part ${index} already`);

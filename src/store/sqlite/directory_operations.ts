@@ -1,5 +1,5 @@
 /**
- * Accounts and aliases. Each method runs inside the writer's transaction.
+ * Accounts and aliases. Each method runs inside the writer's transaction. Why get() and not run(): see mail_operations.ts.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export class DirectoryOperations {
     this.#aliasExists = sql("SELECT 1 FROM alias WHERE name = ? LIMIT 1");
     this.#insertAccount = sql(`
       INSERT INTO account (name, pop3, quota_octets, quota_messages, send_as_any, password_hash, scram_verifier, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`);
     this.#insertUsage = sql("INSERT INTO usage (account, octets, messages) VALUES (?, 0, 0)");
     this.#updateAccount = sql(`
       UPDATE account SET pop3 = ?, quota_octets = ?, quota_messages = ?, send_as_any = ?, password_hash = ?,
@@ -84,7 +84,7 @@ export class DirectoryOperations {
     const { name } = account;
     if (this.#accountByName.get(name) !== undefined) throw existsError("account", name);
     if (this.#aliasExists.get(name) !== undefined) throw existsError("alias", name);
-    const { lastInsertRowid } = this.#insertAccount.run(
+    const { id } = this.#insertAccount.get(
       name,
       account.pop3,
       account.quotaOctets ?? null,
@@ -93,14 +93,14 @@ export class DirectoryOperations {
       account.passwordHash,
       account.scramVerifier,
       account.createdAtMs,
-    );
-    this.#insertUsage.run(lastInsertRowid);
+    )!;
+    this.#insertUsage.get(id!);
     return this.#require(name);
   }
 
   changeAccount(name: string, changes: AccountChanges): Account {
     const changed = applyChanges(this.#require(name), changes);
-    this.#updateAccount.run(
+    this.#updateAccount.get(
       changed.pop3,
       changed.quotaOctets ?? null,
       changed.quotaMessages ?? null,
@@ -115,19 +115,20 @@ export class DirectoryOperations {
   removeAccount(name: string, atMs: number): void {
     const { id } = this.#require(name);
     this.#removeMail(id, atMs);
-    this.#deleteUsage.run(id);
-    this.#deleteAccount.run(id);
-    this.#depart.run(id, name, atMs);
-    this.#deleteTarget.run(name);
+    this.#deleteUsage.get(id);
+    this.#deleteAccount.get(id);
+    this.#depart.get(id, name, atMs);
+    this.#deleteTarget.get(name);
   }
 
   setAlias({ name, targets }: Alias): void {
     if (this.#accountByName.get(name) !== undefined) throw existsError("account", name);
-    const { changes } = this.#deleteAlias.run(name);
-    if (targets.length === 0 && changes === 0) {
+    const existed = this.#aliasExists.get(name) !== undefined;
+    this.#deleteAlias.get(name);
+    if (targets.length === 0 && !existed) {
       throw new StoreError("missing", `there is no alias '${name}'`);
     }
-    targets.forEach((target, place) => this.#insertAlias.run(name, place, target));
+    targets.forEach((target, place) => this.#insertAlias.get(name, place, target));
   }
 
   #require(name: string): Account {

@@ -4,6 +4,9 @@
  * Guarantees: `refs` of a message is the number of its queued and held recipients and of its entries, and the body
  * goes when it reaches 0; `usage` is what `entry` holds.
  *
+ * Statements are run by get(), never by run(): run() reports the last rowid inserted, which for a part has 63 bits,
+ * and Node throws at a number beyond 53. Where it matters whether a row changed, the statement says RETURNING.
+ *
  * @module
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
@@ -33,7 +36,7 @@ export class MailOperations {
       throw new StoreError("conflict", `message ${formatMessageKey(key)} has no recipient`);
     }
     try {
-      this.#statements.insertMessage.run(
+      this.#statements.insertMessage.get(
         key,
         receivedAtMs,
         size,
@@ -49,9 +52,9 @@ export class MailOperations {
     }
     this.#bodies.finish(key, message.part, size);
     for (let place = 0; place < recipients.length; place++) {
-      this.#statements.insertRecipient.run(key, place, recipients[place]!, receivedAtMs);
+      this.#statements.insertRecipient.get(key, place, recipients[place]!, receivedAtMs);
     }
-    if (announced === "unannounced") this.#statements.insertUnannounced.run(key);
+    if (announced === "unannounced") this.#statements.insertUnannounced.get(key);
   }
 
   /** Records outcomes; what is delivered or failed already stays as it is. */
@@ -62,13 +65,13 @@ export class MailOperations {
   #recordOne({ key, index, state, atMs, detail, deliverTo }: Outcome): void {
     const { settle, insertEntry, addUsage, deleteEntry, accountExists } = this.#statements;
     const accounts = deliverTo.length === 0 ? null : JSON.stringify(deliverTo.map(({ account }) => account));
-    if (settle.run(STATES.indexOf(state), atMs, detail, accounts, key, index).changes === 0) return;
+    if (settle.get(STATES.indexOf(state), atMs, detail, accounts, key, index) === undefined) return;
     let refs = state === "held" ? 0 : -1;
     const gone: AccountId[] = [];
     for (const { account, trace, size } of deliverTo) {
-      if (insertEntry.run(account, size, atMs, trace, key).changes === 0) {
+      if (insertEntry.get(account, size, atMs, trace, key) === undefined) {
         if (accountExists.get(account) === undefined) gone.push(account);
-      } else if (addUsage.run(size, account).changes === 1) {
+      } else if (addUsage.get(size, account) !== undefined) {
         refs++;
       } else {
         // Only an account has a row in usage, so this one was removed before its mail came.
@@ -82,7 +85,7 @@ export class MailOperations {
 
   #amendForGone({ key, index, state, atMs, detail, deliverTo }: Outcome, gone: readonly AccountId[]): void {
     const left = deliverTo.map(({ account }) => account).filter((account) => !gone.includes(account));
-    this.#statements.amend.run(
+    this.#statements.amend.get(
       STATES.indexOf(left.length === 0 ? "failed" : state),
       atMs,
       `${detail} (account ${gone.join(", ")} was removed before)`,
@@ -101,10 +104,10 @@ export class MailOperations {
       if (entry === undefined) continue;
       octets += entry.size as number;
       messages++;
-      this.#statements.insertRemoval.run(key, account, atMs);
+      this.#statements.insertRemoval.get(key, account, atMs);
       this.#addRefs(key, -1);
     }
-    if (messages > 0) this.#statements.subtractUsage.run(octets, messages, account);
+    if (messages > 0) this.#statements.subtractUsage.get(octets, messages, account);
     return messages;
   }
 
@@ -137,16 +140,16 @@ export class MailOperations {
       const key = row.key as number;
       newest = Math.max(newest, key);
       for (const statement of [deleteMessage, deleteRecipients, deleteRemovals, deleteUnannounced]) {
-        statement.run(key);
+        statement.get(key);
       }
     }
-    if (newest > 0) keepNewest.run(newest);
+    if (newest > 0) keepNewest.get(newest);
     return rows.length;
   }
 
   /** Gives every message with a queued recipient, in portions, and counts all of them as announced. */
   backlog(give: (messages: QueuedMessage[]) => void): void {
-    this.#statements.clearUnannounced.run();
+    this.#statements.clearUnannounced.get();
     let messages: QueuedMessage[] = [];
     // Rows come by key, so a message is complete when the next one begins.
     for (const row of this.#statements.queued.iterate() as Iterable<QueuedRow>) {
@@ -165,7 +168,7 @@ export class MailOperations {
     for (const { key } of this.#statements.unannounced.all()) {
       for (const row of this.#statements.queuedOf.all(key!)) addRow(messages, row as unknown as QueuedRow);
     }
-    if (messages.length > 0) this.#statements.clearUnannounced.run();
+    if (messages.length > 0) this.#statements.clearUnannounced.get();
     return messages;
   }
 
@@ -241,7 +244,7 @@ function prepare(database: DatabaseSync): Record<
     // 1 and 2 are final: recording them again must change nothing.
     settle: sql(`
       UPDATE recipient SET state = ?, at = ?, detail = ?, accounts = ?
-      WHERE key = ? AND place = ? AND state NOT IN (1, 2)`),
+      WHERE key = ? AND place = ? AND state NOT IN (1, 2) RETURNING 1`),
     amend: sql(
       "UPDATE recipient SET state = ?, at = ?, detail = ?, accounts = ? WHERE key = ? AND place = ?",
     ),
@@ -249,9 +252,12 @@ function prepare(database: DatabaseSync): Record<
     insertEntry: sql(`
       INSERT OR IGNORE INTO entry (account, key, size, smtp_utf8, at, trace)
       SELECT ?1, key, ?2, smtp_utf8, ?3, ?4 FROM message
-      WHERE key = ?5 AND NOT EXISTS (SELECT 1 FROM removal WHERE removal.key = ?5 AND account = ?1)`),
+      WHERE key = ?5 AND NOT EXISTS (SELECT 1 FROM removal WHERE removal.key = ?5 AND account = ?1)
+      RETURNING 1`),
     deleteEntry: sql("DELETE FROM entry WHERE account = ? AND key = ? RETURNING size"),
-    addUsage: sql("UPDATE usage SET octets = octets + ?, messages = messages + 1 WHERE account = ?"),
+    addUsage: sql(
+      "UPDATE usage SET octets = octets + ?, messages = messages + 1 WHERE account = ? RETURNING 1",
+    ),
     subtractUsage: sql("UPDATE usage SET octets = octets - ?, messages = messages - ? WHERE account = ?"),
     accountExists: sql("SELECT 1 FROM account WHERE id = ?"),
     insertRemoval: sql("INSERT OR REPLACE INTO removal (key, account, at) VALUES (?, ?, ?)"),

@@ -127,7 +127,11 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
       newestKey: async () => await reader.newestKey(),
     },
     close() {
-      closing ??= link.close().finally(() => reader.close());
+      if (closing === undefined) {
+        // First, since only a connection that may write can take -wal and -shm away, and only if it is the last.
+        reader.close();
+        closing = link.close();
+      }
       return closing;
     },
   };

@@ -9,7 +9,14 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { Origin } from "../../mail/envelope.ts";
 import type { MessageKey } from "../../mail/message_id.ts";
-import type { Account, AccountId, Alias, MaildropListing, MessageHistory } from "../types.ts";
+import {
+  type Account,
+  type AccountId,
+  type Alias,
+  type MaildropListing,
+  type MessageHistory,
+  StoreError,
+} from "../types.ts";
 import { type BodyReader, SqliteBodyReader } from "./bodies.ts";
 import { ACCOUNT_COLUMNS, accountFromRow } from "./directory_operations.ts";
 import { asStoreError } from "./errors.ts";
@@ -146,6 +153,7 @@ export class SqliteReader {
   }
 
   #read<T>(read: () => T): T {
+    if (!this.#database.isOpen) throw new StoreError("conflict", "the store is closed");
     try {
       return read();
     } catch (error) {
@@ -156,11 +164,11 @@ export class SqliteReader {
   /** Several queries that see the same state. */
   #snapshot<T>(read: () => T): T {
     return this.#read(() => {
-      this.#statements.begin.run();
+      this.#statements.begin.get();
       try {
         return read();
       } finally {
-        this.#statements.commit.run();
+        this.#statements.commit.get();
       }
     });
   }

@@ -192,33 +192,33 @@ export class SqliteWriter {
 
   /** One operation that leaves nothing behind if it fails. */
   #runAlone(operation: Operation): unknown {
-    this.#savepoint.run();
+    this.#savepoint.get();
     const accepting = this.#accepting.length;
     try {
       const value = this.#run(operation);
-      this.#release.run();
+      this.#release.get();
       return value;
     } catch (error) {
       if (databaseError(error, this.#path) !== undefined) throw error;
       this.#accepting.length = accepting;
-      this.#rollbackTo.run();
-      this.#release.run();
+      this.#rollbackTo.get();
+      this.#release.get();
       return new Refusal(error);
     }
   }
 
   #transaction<T>(work: () => T): T {
     this.#accepting = [];
-    this.#begin.run();
+    this.#begin.get();
     try {
       const value = work();
-      this.#commit.run();
+      this.#commit.get();
       this.#busyness = "committing";
       for (const message of this.#accepting) this.#accepted.push(message);
       return value;
     } catch (error) {
       // SQLite itself has rolled back after some failures, a full disk among them.
-      if (this.#database.isTransaction) this.#rollback.run();
+      if (this.#database.isTransaction) this.#rollback.get();
       throw error;
     }
   }

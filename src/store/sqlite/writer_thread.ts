@@ -200,6 +200,8 @@ function post(port: MessagePort, message: WriterMessage): void {
 export interface WriterControl {
   /** Resolves once the file is open. @throws {StoreError} what opening it threw */
   readonly ready: Promise<void>;
+  /** Resolves when the thread has ended, with the error that ended it or undefined; without it nothing can be stored. */
+  readonly ended: Promise<Error | undefined>;
   /** A port for `openSqliteStore({ writer })`, here or (transferred) in any other thread. */
   connect(): MessagePort;
   /** Lets the writer finish what was posted, waits until the file is closed, and ends the thread. */
@@ -209,6 +211,13 @@ export interface WriterControl {
 /** Takes charge of a worker whose body is {@linkcode runWriter}. */
 export function controlWriter(worker: Worker): WriterControl {
   let stopped: (() => void) | undefined;
+  const ended = new Promise<Error | undefined>((resolve) => {
+    worker.on(
+      "error",
+      (error: unknown) => resolve(error instanceof Error ? error : new Error(String(error))),
+    );
+    worker.on("exit", () => resolve(undefined));
+  });
   const ready = new Promise<void>((resolve, reject) => {
     worker.on("message", (answer: ControlAnswer) => {
       if (answer.kind === "ready") resolve();
@@ -225,6 +234,7 @@ export function controlWriter(worker: Worker): WriterControl {
   ready.catch(() => {});
   return {
     ready,
+    ended,
     connect() {
       const { port1, port2 } = new MessageChannel();
       const message: ControlMessage = { kind: "port", port: port2 };
@@ -232,11 +242,10 @@ export function controlWriter(worker: Worker): WriterControl {
       return port1;
     },
     async stop() {
-      await new Promise<void>((resolve) => {
-        stopped = resolve;
-        const message: ControlMessage = { kind: "stop" };
-        worker.postMessage(message);
-      });
+      const finished = new Promise<void>((resolve) => stopped = resolve);
+      const message: ControlMessage = { kind: "stop" };
+      worker.postMessage(message);
+      await Promise.race([finished, ended]);
       await worker.terminate();
     },
   };

@@ -108,7 +108,7 @@ Deno.test("downgradeHeader() ends lines with CRLF and folds those over 998 octet
 Deno.test("downgradeHeader() takes time in proportion to a hostile header", () => {
   const started = performance.now();
   for (const unit of ["(", '"', "<", '"\\', ",é", ";é", "é ", "=?", "[", "(é"]) {
-    const value = unit.repeat(Math.floor(200_000 / unit.length));
+    const value = unit.repeat(Math.floor(100_000 / unit.length));
     for (const name of ["To", "Content-Type", "Subject"]) downgradeHeader(utf8(`${name}: é${value}\r\n\r\n`));
   }
   assert(performance.now() - started < 10_000);

@@ -1,0 +1,87 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { AdminError } from "../../../src/admin/error.ts";
+import { deleteMail, listMail, openMail, readMail } from "../../../src/admin/mail.ts";
+import { concat, latin1 } from "../../../src/base/bytes.ts";
+import { deliver, type Fixture, withUsers } from "./fixtures.ts";
+
+const LETTER =
+  "From: =?utf-8?q?J=C3=BCrgen?= <j@example.com>\r\nTo: Alice <alice@example.org>, bob@example.org\r\n" +
+  "Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\nDate: Mon, 5 Jan 2026 08:59:00 +0000\r\n" +
+  "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nSch=C3=B6n.\r\n";
+
+async function maildrop(...texts: string[]): Promise<{ context: Fixture; ids: string[] }> {
+  const context = await withUsers("alice");
+  const ids: string[] = [];
+  for (const text of texts) {
+    ids.push(await deliver(context.store, context.clock, { to: "alice", text }));
+    await context.clock.advance(60_000);
+  }
+  return { context, ids };
+}
+
+async function source(context: Fixture, id: string): Promise<{ text: string; bytes: number }> {
+  const { parts, bytes } = await openMail(context, "alice", id);
+  const read: Uint8Array[] = [];
+  for await (const part of parts) read.push(part);
+  return { text: latin1(concat(read)), bytes };
+}
+
+Deno.test("listMail() decodes who and what", async () => {
+  const { context, ids } = await maildrop(LETTER, "no header at all");
+  assertEquals(await listMail(context, "alice"), [
+    {
+      number: 1,
+      id: ids[0]!,
+      from: "Jürgen",
+      subject: "Grüße",
+      receivedAt: "2026-01-05T09:00:00.000Z",
+      bytes: LETTER.length + 35,
+    },
+    {
+      number: 2,
+      id: ids[1]!,
+      from: "",
+      subject: "",
+      receivedAt: "2026-01-05T09:01:00.000Z",
+      bytes: 16 + 2 + 35,
+    },
+  ]);
+  assertEquals((await listMail(context, "alice", { last: 1 })).map(({ number }) => number), [2]);
+  await assertRejects(() => listMail(context, "nobody"), AdminError, "there is no account nobody");
+});
+
+Deno.test("readMail() takes an id or a number", async () => {
+  const { context, ids } = await maildrop(LETTER);
+  const mail = await readMail(context, "alice", ids[0]!);
+  assertEquals(mail.from, "Jürgen <j@example.com>");
+  assertEquals(mail.to, "Alice <alice@example.org>, bob@example.org");
+  assertEquals(mail.text.trimEnd(), "Schön.");
+  assertEquals(mail.truncated, false);
+  assertEquals(await readMail(context, "alice", "1"), mail);
+  for (const id of ["0", "2", "zzz", "0000000000", ""]) {
+    await assertRejects(() => readMail(context, "alice", id), AdminError, "there is no message");
+  }
+});
+
+Deno.test("openMail() gives what RETR sends", async () => {
+  const { context, ids } = await maildrop(LETTER, "Subject: cut\r\n\r\nno line end");
+  const whole = await source(context, ids[0]!);
+  assertEquals(whole.text, `Return-Path: <sender@example.com>\r\n${LETTER}`);
+  const cut = await source(context, "2");
+  assertEquals(cut.text.endsWith("no line end\r\n"), true);
+  assertEquals(cut.text.length, cut.bytes);
+});
+
+Deno.test("deleteMail() deletes all or none, and never by number", async () => {
+  const { context, ids } = await maildrop("a\r\n", "b\r\n", "c\r\n");
+  await assertRejects(
+    () => deleteMail(context, "alice", [ids[0]!, "0000000000"]),
+    AdminError,
+    "no message 0000000000",
+  );
+  const error = await assertRejects(() => deleteMail(context, "alice", ["1"]), AdminError);
+  assertEquals(error.failure, "usage");
+  assertEquals((await listMail(context, "alice")).length, 3);
+  assertEquals(await deleteMail(context, "alice", [ids[0]!, ids[2]!, ids[0]!.toUpperCase()]), 2);
+  assertEquals((await listMail(context, "alice")).map(({ id }) => id), [ids[1]!]);
+});
