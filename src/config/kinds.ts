@@ -358,7 +358,7 @@ function listed(words: readonly string[]): string {
 
 /** A text as YAML: bare where it can only be read as that text. */
 function quoteYaml(text: string): string {
-  const isBare = /^[A-Za-z./_][\w./@:-]*$/.test(text) &&
-    !/^(?:true|false|null|yes|no|on|off|\.(?:nan|inf))$|:$/i.test(text);
+  const isBare = /^(?:\.{0,2}\/|[a-z_])[\w./@:-]*$/i.test(text) &&
+    !/^(?:true|false|null|yes|no|on|off)$|:$/i.test(text);
   return isBare ? text : JSON.stringify(text);
 }

@@ -71,8 +71,8 @@ export const SETTINGS = group("EMSmail's settings.", {
     fallback: limits.RECEIVERS_PER_CLIENT,
     example: "50",
   }),
-  threads: setting(orWord("auto", integer(1, 16)), {
-    help: "Threads that serve clients; auto suits the machine.",
+  threads: setting(orWord("auto", integer(0, 16)), {
+    help: "Threads that serve clients, beside one that writes; 0 does everything in one. auto suits the machine.",
     fallback: "auto",
     example: "2",
   }),

@@ -2,8 +2,9 @@
  * One TCP connection, plain or TLS, as the servers see it.
  *
  * Guarantees: octets arrive in order through one handler; nothing throws out of a socket event; what was written before
- * {@linkcode Connection.end} reaches the peer if the peer still reads (unread input is drained for a while, since closing
- * over it makes the kernel reset the connection and destroy the last reply).
+ * {@linkcode Connection.end} reaches the peer if the peer still reads, however slowly it does or whether it has stopped
+ * sending (unread input is drained for a while, since closing over it makes the kernel reset the connection and destroy
+ * the last reply).
  *
  * States: open -> (handshaking -> open) -> ending -> closed.
  *
@@ -15,6 +16,8 @@ import type { Clock, Timer } from "../base/clock.ts";
 
 /** How long a TLS handshake may take, in milliseconds: a minute lets a slow device through and bounds the rest. */
 const HANDSHAKE_MS = 60_000;
+/** How long the last octets may take to be sent, in milliseconds: a part of a message at 2 kB a second. */
+const SEND_MS = 120_000;
 /** How long to read away a peer's remaining input after our last octet, in milliseconds. */
 const LINGER_MS = 3_000;
 
@@ -25,6 +28,8 @@ export interface ConnectionHandler {
   inputEnded(): void;
   /** What {@linkcode Connection.write} held back has been sent. */
   drained(): void;
+  /** Our side has nothing more to say (the peer may still be closing), or the connection broke; called once. */
+  ended(): void;
   /** The connection is gone; called once, last. */
   closed(): void;
 }
@@ -56,7 +61,12 @@ export class Connection {
   /** Starts handing octets to `handler`. */
   start(handler: ConnectionHandler): void {
     this.#handler = handler;
-    this.#listen();
+    if (this.#state !== "closed") return this.#listen();
+    // It broke between a TLS handshake and now.
+    queueMicrotask(() => {
+      handler.ended();
+      handler.closed();
+    });
   }
 
   /** When the connection last moved an octet, in milliseconds since 1970. */
@@ -106,14 +116,16 @@ export class Connection {
         reject(error);
         this.destroy();
       };
+      const closed = () => fail(new Error("connection closed during the TLS handshake"));
       this.#timer = this.#clock.after(HANDSHAKE_MS, () => fail(new Error("TLS handshake took too long")));
       secured.once("error", fail);
-      secured.once("close", () => fail(new Error("connection closed during the TLS handshake")));
+      secured.once("close", closed);
       secured.once("secure", () => {
-        this.#timer?.cancel();
         if (this.#state !== "handshaking") return;
+        this.#timer?.cancel();
         this.#state = "open";
         secured.removeListener("error", fail);
+        secured.removeListener("close", closed);
         secured.on("error", this.#onError);
         secured.on("close", this.#onClose);
         this.#lastActivityMs = this.#clock.nowMs();
@@ -123,14 +135,20 @@ export class Connection {
     });
   }
 
-  /** Sends what is written, then closes. */
-  end(): void {
+  /** Sends what is written and `last`, then closes; {@linkcode ConnectionHandler.ended} comes before the peer can see it. */
+  end(last?: Uint8Array): void {
     if (this.#state === "ending" || this.#state === "closed") return;
     this.#state = "ending";
+    this.#handler?.ended();
     this.#socket.removeListener("data", this.#onData);
-    this.#socket.end();
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(SEND_MS, () => this.destroy());
+    if (last !== undefined) this.#socket.write(last);
+    this.#socket.end(() => {
+      this.#timer?.cancel();
+      if (this.#state !== "closed") this.#timer = this.#clock.after(LINGER_MS, () => this.destroy());
+    });
     this.#socket.resume();
-    this.#timer = this.#clock.after(LINGER_MS, () => this.destroy());
   }
 
   /** Closes at once. */
@@ -151,8 +169,8 @@ export class Connection {
   };
 
   #onEnd = (): void => {
+    // Once we have ended too, the runtime closes the socket as soon as the last octet is out.
     if (this.#state === "open") this.#handler?.inputEnded();
-    else if (this.#state === "ending") this.destroy();
   };
 
   #onDrain = (): void => {
@@ -168,6 +186,7 @@ export class Connection {
   #onClose = (): void => {
     if (this.#state === "closed") return;
     // The plain socket below a TLS one closes after it: the same end, told once.
+    if (this.#state !== "ending") this.#handler?.ended();
     this.#state = "closed";
     this.#timer?.cancel();
     this.#handler?.closed();

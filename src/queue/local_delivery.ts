@@ -40,6 +40,8 @@ export class LocalDelivery {
   #waiting: QueuedMessage[] = [];
   #working: Promise<void> | undefined;
   #stopped: "no" | "yes" = "no";
+  /** Ends a pause after a failure. */
+  #endPause: (() => void) | undefined;
 
   constructor(options: LocalDeliveryOptions) {
     this.#options = options;
@@ -49,13 +51,14 @@ export class LocalDelivery {
   start(): void {
     this.#options.deliveries.subscribe((messages) => {
       for (const message of messages) this.#waiting.push(message);
-      this.#working ??= this.#work();
+      if (this.#waiting.length > 0) this.#working ??= this.#work();
     });
   }
 
   /** Finishes the batch in hand; the rest stays queued in the store. */
   async stop(): Promise<void> {
     this.#stopped = "yes";
+    this.#endPause?.();
     await this.#working;
   }
 
@@ -69,11 +72,20 @@ export class LocalDelivery {
       } catch (error) {
         log.error("delivery failed; trying again in {pauseMs} ms", { pauseMs, error: String(error) });
         this.#waiting = [...batch, ...this.#waiting];
-        await sleep(this.#options.clock, pauseMs);
+        await this.#pause(pauseMs);
         pauseMs = Math.min(pauseMs * 2, RETRY_MS[1]);
       }
     }
     this.#working = undefined;
+  }
+
+  /** Waits, but not once the worker is to stop. */
+  async #pause(ms: number): Promise<void> {
+    if (this.#stopped === "yes") return;
+    await Promise.race([
+      sleep(this.#options.clock, ms),
+      new Promise<void>((resolve) => this.#endPause = resolve),
+    ]);
   }
 
   async #deliver(batch: readonly QueuedMessage[]): Promise<void> {

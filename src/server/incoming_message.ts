@@ -1,9 +1,10 @@
 /**
  * One message on its way from a socket to the store.
  *
- * Guarantees: memory held is at most one part (256 KiB and the trace fields) a connection, and is counted in the shared
- * budget; a larger message goes to the spool part by part as it comes; nothing of it counts until {@linkcode
- * IncomingMessage.accept} resolves, and {@linkcode IncomingMessage.discard} leaves nothing behind.
+ * Guarantees: memory held is at most one part (256 KiB, the trace fields, and what one read was too much) a connection,
+ * and is counted in the shared budget until the store has it; a larger message goes to the spool part by part as it comes,
+ * in smaller parts while the budget is used up; nothing of it counts until {@linkcode IncomingMessage.accept} resolves,
+ * and {@linkcode IncomingMessage.discard} leaves nothing behind.
  *
  * @module
  */
@@ -19,6 +20,10 @@ import type { Spool } from "../store/types.ts";
 
 /** The first buffer's size where the client announced none, in octets. */
 const FIRST_BUFFER_OCTETS = 8 * 1024;
+/** What one read from a socket gives at most, in octets: a part with less room than this is full. */
+const READ_OCTETS = 64 * 1024;
+/** Parts are no smaller than this, however little memory there is: a body has 65,535 at most, and a commit for each. */
+const LEAST_PART_OCTETS = 16 * 1024;
 
 export interface IncomingMessageOptions {
   readonly key: MessageKey;
@@ -53,7 +58,8 @@ export class IncomingMessage {
     this.#options = options;
     this.key = options.key;
     this.#receivedAtMs = options.clock.nowMs();
-    const announced = options.announcedOctets ?? FIRST_BUFFER_OCTETS;
+    const crowded = options.counters.over(options.memoryOctets);
+    const announced = crowded ? 0 : options.announcedOctets ?? FIRST_BUFFER_OCTETS;
     this.#buffer = new Uint8Array(Math.min(CHUNK_OCTETS, Math.max(1024, announced + 2)));
     this.#count(this.#buffer.length);
   }
@@ -68,8 +74,9 @@ export class IncomingMessage {
     this.#scanner.push(bytes);
     this.#append(bytes);
     // Not before the header is whole, since what it lacks goes in front of it.
-    const crowded = this.#scanner.done && this.#options.counters.over(this.#options.memoryOctets);
-    return crowded || this.#length >= CHUNK_OCTETS ? "full" : "more";
+    if (!this.#scanner.done || this.#length < LEAST_PART_OCTETS) return "more";
+    const crowded = this.#options.counters.over(this.#options.memoryOctets);
+    return crowded || this.#length + READ_OCTETS > CHUNK_OCTETS ? "full" : "more";
   }
 
   /** Moves what is in memory to the spool. */
@@ -78,6 +85,7 @@ export class IncomingMessage {
     const part = this.#takePart();
     this.#stored = "parts";
     await this.#options.spool.append(this.key, part);
+    this.#release();
   }
 
   /** Makes the message durable; when this resolves it is on disk. Gives its size in octets. */
@@ -97,6 +105,7 @@ export class IncomingMessage {
       origin,
       messageId: this.#messageId(),
     });
+    this.#release();
     return this.#storedOctets;
   }
 
@@ -136,7 +145,6 @@ export class IncomingMessage {
       ? concat([this.#prefix(), content.subarray(this.#scanner.mboxLineOctets)])
       : content.slice();
     this.#storedOctets += part.length;
-    this.#release();
     this.#buffer = new Uint8Array(0);
     this.#length = 0;
     return part;

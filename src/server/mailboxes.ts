@@ -80,9 +80,13 @@ async function findFirst(
   return { kind: "nothing" };
 }
 
-/** RFC 5321 4.5.1: mail for postmaster must be taken. It goes to the configured account, or to the first there is. */
+/**
+ * RFC 5321 4.5.1: mail for postmaster must be taken. It goes to the configured account, or to the first there is where
+ * none is configured or it is gone.
+ */
 async function findPostmaster({ directory, config }: Where): Promise<Account | undefined> {
-  if (config.postmaster !== undefined) return await directory.account(config.postmaster);
+  const configured = config.postmaster === undefined ? undefined : await directory.account(config.postmaster);
+  if (configured !== undefined) return configured;
   const accounts = await directory.accounts();
   return accounts.reduce<Account | undefined>(
     (first, each) => first !== undefined && first.id < each.id ? first : each,

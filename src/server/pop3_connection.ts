@@ -28,6 +28,8 @@ export interface Pop3ConnectionOptions {
   readonly service: "pop3" | "pop3s";
   /** The TLS session's description where the connection began with TLS. */
   readonly tls?: string;
+  /** Called once, when the session is over, though the peer may not have closed yet. */
+  readonly ended: () => void;
   /** Called once, when the connection is gone. */
   readonly closed: () => void;
 }
@@ -63,6 +65,7 @@ export class Pop3Connection implements ServedConnection {
       received: (bytes) => this.#received(bytes),
       inputEnded: () => this.#inputEnded(),
       drained: () => this.#onDrained(),
+      ended: options.ended,
       closed: () => this.#closed(),
     });
     this.#session.greet();
@@ -195,8 +198,8 @@ export class Pop3Connection implements ServedConnection {
   #sayAndEnd(text: string): void {
     if (this.#ending === "closed") return;
     this.#session.shutdown(text);
-    this.#flush();
-    this.#connection.end();
+    this.#release();
+    this.#connection.end(this.#session.takeOutput());
   }
 
   #fault(event: Pop3Event, error: unknown): void {
@@ -245,9 +248,8 @@ export class Pop3Connection implements ServedConnection {
       case "flush":
         return this.#sendOutput();
       case "close":
-        this.#flush();
         this.#release();
-        this.#connection.end();
+        this.#connection.end(this.#session.takeOutput());
         return undefined;
     }
   }
@@ -386,6 +388,7 @@ export class Pop3Connection implements ServedConnection {
     this.#unreadOctets = 0;
     try {
       this.#session.secured(await this.#connection.secure(this.#context.tls()));
+      this.#output = "flowing";
     } catch (error) {
       log.info("TLS handshake failed", { client: this.#connection.remoteAddress, error: String(error) });
     }

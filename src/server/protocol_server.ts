@@ -24,6 +24,8 @@ const log = getLogger(["emsmail", "server"]);
 
 /** How often silent connections are looked for, in milliseconds. */
 const SWEEP_MS = 1_000;
+/** How long the last replies may take once the grace is over, in milliseconds. */
+const LAST_WORDS_MS = 500;
 
 /** Where a service listens. */
 export interface ServiceAddress {
@@ -57,20 +59,20 @@ export class ProtocolServer {
   async stop(graceMs: number): Promise<void> {
     this.#state = "stopping";
     this.#sweep?.cancel();
-    const closing = this.#listeners.map((listener) => listener.close());
+    // Not waited for: it accepts no more at once, and is over only when the last of its connections is.
+    for (const listener of this.#listeners) void listener.close();
     for (const connection of this.#handshakes) connection.destroy();
     for (const connection of this.#connections.keys()) connection.stop();
-    if (this.#connections.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#stopping = resolve;
-        this.#context.clock.after(graceMs, () => {
-          for (const connection of this.#connections.keys()) connection.timeOut();
-          this.#context.clock.after(500, resolve);
-        });
+    if (this.#connections.size === 0) return;
+    let timer: Timer | undefined;
+    await new Promise<void>((resolve) => {
+      this.#stopping = resolve;
+      timer = this.#context.clock.after(graceMs, () => {
+        for (const connection of this.#connections.keys()) connection.timeOut();
+        timer = this.#context.clock.after(LAST_WORDS_MS, resolve);
       });
-    }
-    // A listener's close waits for its connections, some of which linger.
-    await Promise.race([Promise.all(closing), new Promise((resolve) => setTimeout(resolve, 500))]);
+    });
+    timer?.cancel();
   }
 
   #accept(service: Service, socket: Socket): void {
@@ -114,11 +116,11 @@ export class ProtocolServer {
     link: { readonly connection: Connection; readonly leave: () => void; readonly tls?: string },
   ): void {
     const closed = () => {
-      link.leave();
       this.#connections.delete(served);
       if (this.#connections.size === 0) this.#stopping?.();
     };
-    const options = { context: this.#context, tls: link.tls, closed };
+    // The place is free when the session is over: a client that comes straight back must not meet its own shadow.
+    const options = { context: this.#context, tls: link.tls, ended: link.leave, closed };
     const served: ServedConnection = service === "pop3" || service === "pop3s"
       ? new Pop3Connection(link.connection, { ...options, service })
       : new SmtpConnection(link.connection, { ...options, service });

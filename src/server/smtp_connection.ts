@@ -33,6 +33,8 @@ export interface SmtpConnectionOptions {
   readonly service: Exclude<Service, "pop3" | "pop3s">;
   /** The TLS session's description where the connection began with TLS. */
   readonly tls?: string;
+  /** Called once, when the session is over, though the peer may not have closed yet. */
+  readonly ended: () => void;
   /** Called once, when the connection is gone. */
   readonly closed: () => void;
 }
@@ -46,6 +48,8 @@ interface Transaction {
   /** Canonical forms, so that a recipient named twice gets one copy. */
   readonly known: Set<string>;
   message?: IncomingMessage;
+  /** The message was given up in its middle: the answer at its end. */
+  failure?: Reply;
 }
 
 export class SmtpConnection implements ServedConnection {
@@ -76,6 +80,7 @@ export class SmtpConnection implements ServedConnection {
         this.#output = "flowing";
         this.#resumeReading();
       },
+      ended: options.ended,
       closed: () => this.#closed(),
     });
     this.#session.greet();
@@ -87,7 +92,7 @@ export class SmtpConnection implements ServedConnection {
   }
 
   timeOut(): void {
-    this.#sayAndEnd(replies.idle);
+    this.#sayAndEnd(this.#ending === "stopping" ? replies.shuttingDown : replies.idle);
   }
 
   stop(): void {
@@ -140,7 +145,12 @@ export class SmtpConnection implements ServedConnection {
     for (;;) {
       const event = this.#session.next();
       if (event === "need-data" || event === "paused") break;
-      const waiting = this.#handle(event);
+      let waiting: Promise<void> | undefined;
+      try {
+        waiting = this.#handle(event);
+      } catch (error) {
+        this.#fault(event, error);
+      }
       if (waiting !== undefined) {
         this.#busy = "yes";
         void waiting.catch((error) => this.#fault(event, error)).then(() => this.#carryOn());
@@ -193,22 +203,40 @@ export class SmtpConnection implements ServedConnection {
   #sayAndEnd(answer: Reply): void {
     if (this.#ending === "closed") return;
     this.#session.shutdown(answer);
-    this.#flush();
-    this.#connection.end();
+    this.#connection.end(this.#session.takeOutput());
   }
 
   /** Our own fault: the peer may try again, the log says why. */
   #fault(event: SmtpEvent, error: unknown): void {
     const full = error instanceof StoreError && error.kind === "full";
+    const answer = full ? replies.diskFull : replies.localError;
     log.error("fault while handling {event}", {
       event: event.kind,
       client: this.#connection.remoteAddress,
       error: error instanceof Error ? error.message : String(error),
       stack: error instanceof Error ? error.stack : undefined,
     });
-    if (event.kind === "data-end" || event.kind === "content") this.#abandon();
-    if (event.kind === "content" || event.kind === "starttls") this.#sayAndEnd(replies.localError);
-    else this.#session.answer(full ? replies.diskFull : replies.localError);
+    switch (event.kind) {
+      case "content":
+        return this.#giveUp(answer);
+      case "data-end":
+        void this.#abandon();
+        return this.#session.answer(answer);
+      case "reset":
+      case "starttls":
+      case "close":
+        return this.#connection.destroy();
+      default:
+        return this.#session.answer(answer);
+    }
+  }
+
+  /** Forgets what was received of a message that is still coming: its end is answered with `failure`, as any reply before it would be lost. */
+  #giveUp(failure: Reply): void {
+    const transaction = this.#transaction;
+    void this.#abandon();
+    if (transaction === undefined) return;
+    this.#transaction = { ...transaction, message: undefined, failure };
   }
 
   #closed(): void {
@@ -246,8 +274,7 @@ export class SmtpConnection implements ServedConnection {
       case "starttls":
         return this.#startTls();
       case "close":
-        this.#flush();
-        this.#connection.end();
+        this.#connection.end(this.#session.takeOutput());
         return undefined;
     }
   }
@@ -306,21 +333,21 @@ export class SmtpConnection implements ServedConnection {
 
   #content(bytes: Uint8Array): Promise<void> | undefined {
     const message = this.#transaction?.message;
-    // A message already given up is read to its end and thrown away.
+    // A message that was given up is read to its end and thrown away.
     return message?.add(bytes) === "full" ? message.flush() : undefined;
   }
 
   #dataEnd(problem: Reply | undefined): Promise<void> {
     const transaction = this.#transaction!;
-    const message = transaction.message!;
+    const { message, failure } = transaction;
+    if (message === undefined) return this.#refuse(failure ?? replies.localError);
     const loop = message.receivedCount > RECEIVED_FIELDS ? replies.loop : undefined;
     const refusal = problem ?? loop;
-    return refusal === undefined ? this.#accept(transaction, message) : this.#refuse(message, refusal);
+    return refusal === undefined ? this.#accept(transaction, message) : this.#refuse(refusal);
   }
 
-  async #refuse(message: IncomingMessage, refusal: Reply): Promise<void> {
-    this.#transaction = undefined;
-    await message.discard();
+  async #refuse(refusal: Reply): Promise<void> {
+    await this.#abandon();
     log.info("message refused", {
       client: this.#connection.remoteAddress,
       reply: `${refusal.code} ${refusal.enhanced ?? ""} ${refusal.lines.join(" ")}`,
@@ -400,8 +427,11 @@ export class SmtpConnection implements ServedConnection {
     this.#flush();
     this.#unread = [];
     this.#unreadOctets = 0;
+    // RFC 3207 4.2: what was learnt in the clear is forgotten, who logged in too.
+    this.#account = undefined;
     try {
       this.#session.secured(await this.#connection.secure(this.#context.tls()));
+      this.#output = "flowing";
     } catch (error) {
       log.info("TLS handshake failed", { client: this.#connection.remoteAddress, error: String(error) });
     }

@@ -49,8 +49,8 @@ export async function surrogateHead(
   return { bytes: message.trace, nextPart: 0, consumedOctets: message.trace.length };
 }
 
-/** Sizes known from earlier sessions: a maildrop's surrogates are made once, not at every poll. */
-const knownGrowth = new Map<MessageKey, number>();
+/** Sizes known from earlier sessions, by store: a maildrop's surrogates are made once, not at every poll. */
+const knownGrowths = new WeakMap<Maildrops, Map<MessageKey, number>>();
 const KNOWN_GROWTHS = 10_000;
 
 /** A listing's sizes with those of the surrogates in place of the originals. */
@@ -59,16 +59,18 @@ export async function surrogateSizes(
   drop: { readonly account: AccountId; readonly listing: MaildropListing },
 ): Promise<ArrayLike<number>> {
   const sizes = Float64Array.from(drop.listing.sizes);
+  const known = knownGrowths.get(maildrops) ?? new Map<MessageKey, number>();
+  knownGrowths.set(maildrops, known);
   for (const index of drop.listing.smtpUtf8) {
     const key = drop.listing.keys[index]!;
-    let growth = knownGrowth.get(key);
+    let growth = known.get(key);
     if (growth === undefined) {
       const trace = await maildrops.trace(drop.account, key);
       if (trace === undefined) continue;
       const head = await surrogateHead(maildrops, { trace, key });
       growth = head.bytes.length - head.consumedOctets;
-      if (knownGrowth.size >= KNOWN_GROWTHS) knownGrowth.clear();
-      knownGrowth.set(key, growth);
+      if (known.size >= KNOWN_GROWTHS) known.clear();
+      known.set(key, growth);
     }
     sizes[index] = sizes[index]! + growth;
   }

@@ -7,11 +7,9 @@
  * session is paused; what it gives all the same is kept.
  *
  * ```text
- *            HELO EHLO          MAIL            RCPT           BDAT
- *  greeted ------------> ready -------> mail ---------> rcpt --------> chunks
- *     ^                    ^  RSET EHLO  |    RSET EHLO  |  RSET EHLO     |
- *     | STARTTLS           +-------------+---------------+----------------+
- *     +--------------------+                  DATA end ->+   BDAT LAST -> |
+ *          HELO EHLO        MAIL          RCPT          BDAT
+ *  greeted ----------> ready ----> mail --------> rcpt --------> chunks
+ *     ^------ STARTTLS --' ^--- RSET, HELO, EHLO, end of message ---'
  * ```
  *
  * The octets belong to commands, to an AUTH exchange, to a message after DATA, to a BDAT chunk that is taken or thrown

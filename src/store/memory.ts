@@ -177,7 +177,7 @@ class MemoryStore implements Store {
     const waiting = keys.flatMap((key): QueuedMessage[] => {
       const message = this.#messages.get(key);
       const recipients = (message?.recipients ?? []).flatMap(({ state, address }, index) =>
-        state === "queued" ? [{ index, recipient: address }] : []
+        state === "queued" || state === "held" ? [{ index, recipient: address }] : []
       );
       if (message === undefined || recipients.length === 0) return [];
       const { envelope: { reversePath, smtpUtf8 }, size } = message.accepted;

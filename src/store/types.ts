@@ -168,7 +168,6 @@ export interface QueuedMessage {
   readonly smtpUtf8: boolean;
   /** Octets of the body. */
   readonly size: number;
-  /** The body's last two octets are CRLF; where they are not, RETR must add it and count it. */
   readonly recipients: readonly { readonly index: number; readonly recipient: string }[];
 }
 
@@ -190,7 +189,8 @@ export interface Outcome {
 
 export interface Deliveries {
   /**
-   * Calls `listener` with messages that wait: first those left from before, then each as it is accepted. One listener.
+   * Calls `listener` with messages that wait: first those left from before (held recipients among them, since what kept
+   * them may have been mended), then each as it is accepted. One listener.
    * The listener is never called again for a message it was given until the store is opened anew.
    */
   subscribe(listener: (messages: readonly QueuedMessage[]) => void): void;

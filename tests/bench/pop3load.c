@@ -22,7 +22,7 @@
 enum step { GREETING, USER, PASS, STAT, UIDL, RETR, DELE, QUIT };
 
 struct session {
-  int fd;
+  int fd, index;
   enum step step;
   int message, messages, inBody;
   char line[512];      /* the reply line being read, or the start of the body line being read */
@@ -32,7 +32,7 @@ struct session {
 
 static struct sockaddr_in server;
 static const char *userFormat, *password;
-static int users, wantMessages, dele, pipeline, epfd;
+static int users, connections, wantMessages, dele, pipeline, epfd;
 static long sessions, retrieved, octets, errors;
 static double stopAt;
 
@@ -58,7 +58,8 @@ static void start(struct session *s) {
   s->step = GREETING;
   s->message = s->messages = s->inBody = 0;
   s->lineLength = 0;
-  snprintf(s->user, sizeof s->user, userFormat, rand() % users);
+  /* Each connection has users of its own: two sessions of one user would wait for each other's lock. */
+  snprintf(s->user, sizeof s->user, userFormat, s->index + connections * (rand() % (users / connections)));
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
   epoll_ctl(epfd, EPOLL_CTL_ADD, s->fd, &event);
 }
@@ -172,7 +173,8 @@ int main(int argc, char **argv) {
   userFormat = argv[3];
   password = argv[4];
   users = atoi(argv[5]);
-  int connections = atoi(argv[6]);
+  connections = atoi(argv[6]);
+  if (connections < 1 || users < connections) return fprintf(stderr, "there must be USERS for all CONNECTIONS\n"), 2;
   double seconds = atof(argv[7]);
   wantMessages = atoi(argv[8]);
   for (int i = 9; i < argc; i++) {
@@ -184,7 +186,10 @@ int main(int argc, char **argv) {
   double began = now();
   stopAt = began + seconds;
   struct session *all = calloc((size_t)connections, sizeof *all);
-  for (int i = 0; i < connections; i++) start(&all[i]);
+  for (int i = 0; i < connections; i++) {
+    all[i].index = i;
+    start(&all[i]);
+  }
   static char data[256 * 1024];
   struct epoll_event events[256];
   /* Sessions that are open when time is up end by themselves; a server that hangs is given five seconds. */

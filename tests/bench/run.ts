@@ -12,7 +12,7 @@
 import { peerAvailable, startPeer } from "./peer.ts";
 import { type Appliance, startAppliance } from "./appliance.ts";
 
-const USERS = 50;
+const USERS = 61;
 const CONNECTIONS = 20;
 const MESSAGE_OCTETS = 4096;
 const FETCH_OCTETS = 8192;

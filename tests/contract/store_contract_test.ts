@@ -232,6 +232,15 @@ contract("record() passes over an account that is gone", async (store) => {
   assertEquals(await bodyOf(store, 1), undefined);
 });
 
+contract("a held recipient is offered again when the store is opened anew", async (store) => {
+  await store.spool.accept(message(1, { recipients: ["a@example.test"] }));
+  await store.deliveries.record([
+    { key: 1, index: 0, state: "held", atMs: 3_000_000, detail: "nobody here", deliverTo: [] },
+  ]);
+  const offered = new Promise<readonly QueuedMessage[]>((resolve) => store.deliveries.subscribe(resolve));
+  assertEquals((await offered).map(({ key, recipients }) => [key, recipients.length]), [[1, 1]]);
+});
+
 contract("a body stays while a maildrop, a queued or a held recipient needs it", async (store) => {
   const alice = await store.directory.addAccount(account("alice"));
   const bob = await store.directory.addAccount(account("bob"));

@@ -22,6 +22,13 @@ async function draft(server: Server, subject: string): Promise<string> {
   return file;
 }
 
+/** The same for swaks, which ends the text with a line end of its own. */
+async function swaksDraft(server: Server, subject: string): Promise<string> {
+  const file = await draft(server, subject);
+  await Deno.writeTextFile(file, (await Deno.readTextFile(file)).trimEnd());
+  return file;
+}
+
 /** Exactly one message came, with this subject, this text, and a trace of how it was sent. */
 async function arrived(server: Server, subject: string, transmission: string): Promise<void> {
   const [text] = await server.mail("bob", 1);
@@ -99,7 +106,7 @@ s.quit()
 );
 
 e2e("swaks sends with STARTTLS and AUTH PLAIN", { needs: ["swaks"] }, async (server) => {
-  const file = await draft(server, "swaks-starttls");
+  const file = await swaksDraft(server, "swaks-starttls");
   await mustRun([
     "swaks",
     ...[
@@ -117,7 +124,7 @@ e2e("swaks sends with STARTTLS and AUTH PLAIN", { needs: ["swaks"] }, async (ser
 });
 
 e2e("swaks sends in TLS from the start with AUTH LOGIN", { needs: ["swaks"] }, async (server) => {
-  const file = await draft(server, "swaks-tls");
+  const file = await swaksDraft(server, "swaks-tls");
   await mustRun([
     "swaks",
     ...["--server", `localhost:${server.ports.submissions}`, "--tls-on-connect", "--auth", "LOGIN"],
@@ -130,7 +137,7 @@ e2e(
   "swaks sends to the port for other systems, pipelined and without TLS",
   { needs: ["swaks"] },
   async (server) => {
-    const file = await draft(server, "swaks-plain");
+    const file = await swaksDraft(server, "swaks-plain");
     await mustRun([
       "swaks",
       ...[
@@ -215,11 +222,11 @@ e2e("Perl Net::SMTP sends with STARTTLS", { needs: ["perl"] }, async (server) =>
   const script = `
 use Net::SMTP;
 my ($port, $cert, $password, $file) = @ARGV;
-open(my $in, "<", $file) or die; local $/; my $text = <$in>; $text =~ s/\\n/\\r\\n/g;
+open(my $in, "<", $file) or die; my $text = join("", map { s/\\n/\\r\\n/r } <$in>);
 my $s = Net::SMTP->new("localhost", Port => $port) or die "connect";
 $s->starttls(SSL_ca_file => $cert) or die "starttls";
 $s->auth("alice", $password) or die "auth";
-$s->mail("${A}") && $s->to("${B}") && $s->data($text) or die $s->message;
+$s->mail('${A}') && $s->to('${B}') && $s->data($text) or die $s->message;
 $s->quit;
 `;
   await mustRun(["perl", "-e", script, `${server.ports.submission}`, server.cert, PASSWORD, file]);

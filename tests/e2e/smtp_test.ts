@@ -64,7 +64,7 @@ e2e("EHLO announces what is done", { core: "core" }, async (server) => {
   await wire.expect(250, "NOOP");
   await wire.expect(214, "HELP");
   await wire.expect(252, "VRFY alice");
-  await wire.expect(502, "TURN");
+  await wire.expect(500, "NONSENSE");
   await wire.expect(221, "QUIT");
   wire.close();
 });
@@ -118,7 +118,7 @@ e2e("recipients are checked at RCPT", { core: "core" }, async (server) => {
   await wire.expect(550, "RCPT TO:<nobody@example.test>", "5.1.1");
   await wire.expect(550, "RCPT TO:<someone@elsewhere.test>", "5.7.1");
   await wire.expect(550, "RCPT TO:<alice%example.test@elsewhere.test>", "5.7.1");
-  await wire.expect(503, "DATA");
+  await wire.expect(554, "DATA", "5.5.1");
   await wire.expect(250, "RCPT TO:<ALICE@EXAMPLE.TEST>");
   await wire.expect(250, "RCPT TO:<postmaster>");
   await wire.expect(221, "QUIT");

@@ -215,6 +215,16 @@ export class Wire {
     this.#listen();
   }
 
+  /** Says that nothing more will be sent; answers still come. */
+  endInput(): void {
+    this.#socket.end();
+  }
+
+  /** Breaks the connection off, as a machine does that went down and came back. */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
   /** Ends the connection in order. */
   close(): void {
     this.#socket.end();

@@ -13,7 +13,8 @@
  * as its sessions do. Commands of a second process (`emsmail mail delete`) take no lock here.
  *
  * Layout: for each account a 64-bit word, token (high half) and second of the last activity (low half), changed together;
- * then for each account the second of its last log-in. A token is 27 bits of a count and 5 bits of the thread; 0 is free.
+ * then for each account the second of its last log-in, then the count of tokens given out. A token is 27 bits of that count
+ * and 5 bits of the thread; 0 is free.
  *
  * @module
  */
@@ -45,25 +46,28 @@ export interface MaildropLocksOptions {
 }
 
 const COUNTS = 2 ** 27;
+const COUNT_OCTETS = Uint32Array.BYTES_PER_ELEMENT;
 const ENTRY_OCTETS = BigUint64Array.BYTES_PER_ELEMENT + Uint32Array.BYTES_PER_ELEMENT;
 
 export class MaildropLocks {
   readonly #words: BigUint64Array;
   readonly #logins: Uint32Array;
+  /** Shared, so that two objects of one thread (before and after new settings) never give out the same token. */
+  readonly #tokens: Uint32Array;
   readonly #clock: Clock;
   readonly #thread: number;
   readonly #takeoverSeconds: number;
-  #count = 0;
 
   /** The memory of new locks, for the constructor in each thread. */
   static create(accounts: number = MAILDROP_LOCKS): SharedArrayBuffer {
-    return new SharedArrayBuffer(accounts * ENTRY_OCTETS);
+    return new SharedArrayBuffer(accounts * ENTRY_OCTETS + COUNT_OCTETS);
   }
 
   constructor(buffer: SharedArrayBuffer, options: MaildropLocksOptions) {
-    const accounts = buffer.byteLength / ENTRY_OCTETS;
+    const accounts = (buffer.byteLength - COUNT_OCTETS) / ENTRY_OCTETS;
     this.#words = new BigUint64Array(buffer, 0, accounts);
     this.#logins = new Uint32Array(buffer, accounts * BigUint64Array.BYTES_PER_ELEMENT, accounts);
+    this.#tokens = new Uint32Array(buffer, accounts * ENTRY_OCTETS, 1);
     this.#clock = options.clock;
     this.#thread = checkThread(options.thread);
     this.#takeoverSeconds = Math.max(1, Math.ceil((options.takeoverMs ?? MAILDROP_TAKEOVER_MS) / 1000));
@@ -120,10 +124,10 @@ export class MaildropLocks {
     };
   }
 
-  /** A token that is never 0 and comes again only after 134 million log-ins of this thread. */
+  /** A token that is never 0 and comes again only after 134 million log-ins. */
   #newToken(): bigint {
-    this.#count = this.#count % (COUNTS - 1) + 1;
-    return BigInt(this.#count * THREADS + this.#thread);
+    const count = Atomics.add(this.#tokens, 0, 1) % (COUNTS - 1) + 1;
+    return BigInt(count * THREADS + this.#thread);
   }
 
   #place(account: Pick<Account, "id">): number {

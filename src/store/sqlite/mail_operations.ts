@@ -204,7 +204,7 @@ function addRow(messages: QueuedMessage[], row: QueuedRow): void {
 
 const QUEUED = `
   SELECT recipient.key, place, address, reverse_path, smtp_utf8, size
-  FROM recipient JOIN message ON message.key = recipient.key WHERE state = 0`;
+  FROM recipient JOIN message ON message.key = recipient.key WHERE state IN (0, 3)`;
 
 function prepare(database: DatabaseSync): Record<
   | "insertMessage"

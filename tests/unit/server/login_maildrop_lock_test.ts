@@ -66,6 +66,16 @@ Deno.test("MaildropLocks: a lock given back and taken by the same thread in the 
   assertEquals([first.touch(), first.stillOurs(), second.stillOurs()], [false, false, true]);
 });
 
+Deno.test("MaildropLocks made anew in a thread, for new settings, gives no old session's lock away", async () => {
+  const clock = new FakeClock();
+  const buffer = MaildropLocks.create(8);
+  const make = () => new MaildropLocks(buffer, { clock, thread: 0, takeoverMs: 1000 });
+  const lock = got(make().acquire(alice));
+  await clock.advance(1000);
+  const second = got(make().acquire(alice));
+  assertEquals([lock.stillOurs(), second.stillOurs()], [false, true]);
+});
+
 Deno.test("MaildropLocks.releaseThread() frees what a thread held and nothing else", () => {
   const { one, two } = setUp();
   const lost = got(two.acquire(alice));

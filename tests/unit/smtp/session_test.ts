@@ -267,6 +267,14 @@ Deno.test("a 421 answer ends the session and voids the transaction", () => {
   assertEquals(kinds(transcript), ["mail", "rcpt", "rcpt", "reset", "close"]);
 });
 
+Deno.test("a 421 answer to a message ends the session without a reset, for the message has had its answer", () => {
+  const transcript = both(EHLO + ENVELOPE + "DATA\r\nx\r\n.\r\nNOOP\r\n", {
+    answer: (event) => event.kind === "data-end" ? replies.shuttingDown : undefined,
+  });
+  assertEquals(codes(transcript).slice(3), ["354", "421 4.3.2"]);
+  assertEquals(kinds(transcript), ["mail", "rcpt", "data", "data-end", "close"]);
+});
+
 Deno.test("shutdown() in the middle of a message gives a reset, the reply and a close", () => {
   const session = new SmtpSession(SETTINGS);
   session.receive(fromLatin1(EHLO + ENVELOPE + "DATA\r\nhalf"));
