@@ -70,6 +70,14 @@ function bundle(main, { format, output }) {
   if (run(bin("esbuild"), args).status !== 0) stop("esbuild refused the sources; its messages are above");
 }
 
+/** The version, from the one place where it is written. */
+function version() {
+  const text = fs.readFileSync(path.join(root, "src", "base", "version.ts"), "utf8");
+  const match = /^export const VERSION = "(\d+\.\d+\.\d+)";$/m.exec(text);
+  if (match === null) stop('src/base/version.ts has no line of the form export const VERSION = "1.2.3";');
+  return match[1];
+}
+
 /** Node's own single executable. */
 function buildWithNode(main, output) {
   const script = path.join(work, "emsmail.cjs");
@@ -77,7 +85,12 @@ function buildWithNode(main, output) {
   const launcher = path.join(work, "launch.cjs");
   bundle(main, { format: "cjs", output: script });
   // One expression that gives a function, so that the launcher can pass the three names in.
-  fs.writeFileSync(script, `(function(require,module,exports){${fs.readFileSync(script, "utf8")}\n})`);
+  const text = `(function(require,module,exports){${fs.readFileSync(script, "utf8")}\n})`;
+  // deno-lint-ignore no-control-regex -- what is outside ASCII is what is looked for
+  if (/[^\x00-\x7f]/.test(text)) {
+    stop("the script is not ASCII throughout, which launch.cjs takes for granted");
+  }
+  fs.writeFileSync(script, text);
   // A cache holds V8's random hash seed unless one is given; this flag, unlike --hash-seed, leaves the cache acceptable
   // to a V8 that runs without it.
   if (
@@ -93,7 +106,12 @@ function buildWithNode(main, output) {
   }
   const source = fs.readFileSync(path.join(import.meta.dirname, "launch.cjs"), "utf8")
     .replace(/^\/\*\*.*?\*\/\n/s, "");
-  fs.writeFileSync(launcher, `const launcherSource=${JSON.stringify(source)};\n${source}`);
+  fs.writeFileSync(
+    launcher,
+    `const launcherSource=${JSON.stringify(source)};const programVersion=${
+      JSON.stringify(version())
+    };\n${source}`,
+  );
   const settings = path.join(work, "sea.json");
   fs.writeFileSync(
     settings,
@@ -163,11 +181,14 @@ else if (values.engine === "deno") buildWithDeno(values.main, fresh);
 else stop(`ENGINE=${values.engine} is not known; "node" and "deno" are`);
 fs.chmodSync(fresh, 0o755);
 
-const smoke = spawnSync(fresh, ["--version"], { encoding: "utf8", cwd: work });
-if (smoke.status !== 0 || !/^emsmail \d+\.\d+\.\d+/.test(smoke.stdout)) {
-  stop(`the new executable did not answer --version:\n${smoke.stdout}${smoke.stderr}`);
+// The first is answered by the launcher, the second by the program.
+for (const question of ["--version", "version"]) {
+  const smoke = spawnSync(fresh, [question], { encoding: "utf8", cwd: work });
+  if (smoke.status !== 0 || smoke.stdout.split("\n")[0] !== `emsmail ${version()}`) {
+    stop(`the new executable did not answer "emsmail ${question}":\n${smoke.stdout}${smoke.stderr}`);
+  }
 }
 fs.renameSync(fresh, output);
 console.log(
-  `${path.relative(process.cwd(), output)}: ${smoke.stdout.trim()}, ${fs.statSync(output).size} octets`,
+  `${path.relative(process.cwd(), output)}: emsmail ${version()}, ${fs.statSync(output).size} octets`,
 );

@@ -2,7 +2,8 @@
  * Runs the project's checks and tests and counts them.
  *
  *   deno run -A tests/run.ts check    format, lint, types, tests/tidy, tests/unit
- *   deno run -A tests/run.ts test     the same, then every other folder of tests, then the core end-to-end tests on Deno
+ *   deno run -A tests/run.ts test     the same, then every other folder of tests, short runs of tests/fuzz, and the
+ *                                     end-to-end tests: all of them on the binary, the core set on Deno
  *
  * Guarantees: the last line of standard output is `N passed, N failed`, with `, N skipped` after it where tests were
  * skipped; the exit code is 0 only where something ran and nothing failed. A test file that does not load and a suite that
@@ -25,6 +26,9 @@ interface Suite {
   readonly parallel?: boolean;
   readonly env?: Readonly<Record<string, string>>;
 }
+
+/** How long each fuzz target runs, in seconds; by itself it runs as long as its --seconds says. */
+const FUZZ_SECONDS = 8;
 
 const root = new URL("..", import.meta.url).pathname;
 const nothing: Count = { passed: 0, failed: 0, skipped: 0 };
@@ -79,6 +83,19 @@ async function runSuite(suite: Suite): Promise<Count> {
   }
 }
 
+/** A short run of every fuzz target. */
+async function runFuzz(): Promise<Count> {
+  let total = nothing;
+  const targets = [...Deno.readDirSync(`${root}tests/fuzz`)].map((entry) => entry.name).filter((name) =>
+    name.endsWith("_fuzz.ts")
+  );
+  for (const name of targets.sort()) {
+    const args = ["run", "--allow-all", "--no-check", `tests/fuzz/${name}`, "--seconds", `${FUZZ_SECONDS}`];
+    total = add(total, await runCheck(`fuzz ${name}`, args));
+  }
+  return total;
+}
+
 /** Folders of tests/ that hold test files, but for those that are run at their own place in the order. */
 async function otherSuites(known: readonly string[]): Promise<Suite[]> {
   const suites: Suite[] = [];
@@ -113,13 +130,17 @@ async function main(what: string | undefined): Promise<number> {
     path: "tests/unit",
     parallel: true,
   }];
-  const slow: Suite[] = [
-    ...await otherSuites(["tidy", "unit", "e2e", "bench"]),
+  const endToEnd: Suite[] = [
     { name: "end-to-end on dist/emsmail", path: "tests/e2e", env: { EMSMAIL_RUNTIME: "binary" } },
     { name: "end-to-end on Deno (core set)", path: "tests/e2e", env: { EMSMAIL_RUNTIME: "deno" } },
   ];
-  for (const suite of what === "check" ? quick : [...quick, ...slow]) {
-    total = add(total, await runSuite(suite));
+  for (const suite of quick) total = add(total, await runSuite(suite));
+  if (what === "test") {
+    for (const suite of await otherSuites(["tidy", "unit", "e2e", "bench"])) {
+      total = add(total, await runSuite(suite));
+    }
+    total = add(total, await runFuzz());
+    for (const suite of endToEnd) total = add(total, await runSuite(suite));
   }
 
   const line = `${total.passed} passed, ${total.failed} failed` +

@@ -32,11 +32,11 @@ export async function addAlias(context: AdminContext, given: AliasView): Promise
   const rules = nameRules(context.config);
   const name = parseAliasName(given.name, rules);
   const added = given.targets.map((target) => parseTarget(target, rules));
-  if (await directory.account(name) !== undefined) {
+  const existing = await directory.find([name]);
+  if (existing?.kind === "account") {
     throw new AdminError(`there is an account ${name}`, "give the alias another name");
   }
-  const existing = await directory.alias(name);
-  const alias = { name, targets: [...new Set([...existing?.targets ?? [], ...added])] };
+  const alias = { name, targets: [...new Set([...existing?.alias.targets ?? [], ...added])] };
   const problem = (await expand(alias, context))[0];
   if (problem !== undefined) {
     throw new AdminError(`${name} can't be made: ${problem.text}`, ADVICE[problem.kind]);
@@ -52,13 +52,13 @@ export async function addAlias(context: AdminContext, given: AliasView): Promise
 export async function removeAlias(context: AdminContext, given: AliasView): Promise<AliasView> {
   const { directory } = context.store;
   const name = lookupName(given.name);
-  const alias = await directory.alias(name);
-  if (alias === undefined) {
-    const isAccount = await directory.account(name) !== undefined;
-    throw isAccount
+  const named = await directory.find([name]);
+  if (named?.kind !== "alias") {
+    throw named?.kind === "account"
       ? new AdminError(`${name} is an account, not an alias`, `remove it with: emsmail user remove ${name}`)
       : new AdminError(`there is no alias ${name}`, "'emsmail alias list' shows all there are");
   }
+  const { alias } = named;
   const removed = given.targets.map(lookupName);
   const stranger = removed.find((target) => !alias.targets.includes(target));
   if (stranger !== undefined) {
@@ -99,9 +99,9 @@ async function lookUp(
   for (const name of names) {
     if (name.startsWith("@")) continue;
     if (name === alias.name) return { kind: "alias", ...alias };
-    if (await directory.account(name) !== undefined) return { kind: "account", name };
-    const other = await directory.alias(name);
-    if (other !== undefined) return { kind: "alias", ...other };
+    const named = await directory.find([name]);
+    if (named?.kind === "account") return { kind: "account", name };
+    if (named?.kind === "alias") return { kind: "alias", ...named.alias };
   }
   return { kind: "nothing" };
 }

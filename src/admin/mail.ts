@@ -6,8 +6,10 @@
  *
  * @module
  */
+// @ts-types="../base/std_streams.d.ts"
+import { ByteSliceStream, toArrayBuffer } from "@std/streams";
 import { CHUNK_OCTETS } from "../base/limits.ts";
-import { concat, CRLF } from "../base/bytes.ts";
+import { CRLF } from "../base/bytes.ts";
 import { formatMessageKey, type MessageKey, messageKeyTimeMs, parseMessageKey } from "../mail/message_id.ts";
 import { decodeEncodedWords } from "../mime/encoded_word.ts";
 import { fieldValue, fieldValues, type Header, parseHeader } from "../mime/header.ts";
@@ -81,14 +83,12 @@ export async function listMail(
 export async function readMail(context: AdminContext, user: string, id: string): Promise<MailText> {
   const account = await findAccount(context, user);
   const entry = await findEntry(context, account, id);
-  const parts: Uint8Array[] = [];
-  let octets = 0;
-  for await (const part of bodyParts(context, entry.key)) {
-    parts.push(part);
-    octets += part.length;
-    if (octets >= TEXT_SOURCE_OCTETS) break;
-  }
-  const message = concat(parts);
+  const message = new Uint8Array(
+    await toArrayBuffer(
+      ReadableStream.from(bodyParts(context, entry.key))
+        .pipeThrough(new ByteSliceStream(0, TEXT_SOURCE_OCTETS - 1)),
+    ),
+  );
   const header = parseHeader(message);
   const body = readableText(message);
   return {
@@ -99,7 +99,7 @@ export async function readMail(context: AdminContext, user: string, id: string):
     date: fieldValue(header, "date") ?? "",
     text: body.text,
     attachments: body.attachments,
-    truncated: body.truncated || octets >= TEXT_SOURCE_OCTETS,
+    truncated: body.truncated || message.length >= TEXT_SOURCE_OCTETS,
   };
 }
 
@@ -107,12 +107,12 @@ export async function readMail(context: AdminContext, user: string, id: string):
 export async function openMail(context: AdminContext, user: string, id: string): Promise<MailSource> {
   const account = await findAccount(context, user);
   const entry = await findEntry(context, account, id);
-  const trace = await context.store.maildrops.trace(account.id, entry.key);
-  if (trace === undefined) throw goneError(entry.key);
+  const head = await context.store.maildrops.open(account.id, entry.key);
+  if (head === undefined) throw goneError(entry.key);
   return {
     id: formatMessageKey(entry.key),
     bytes: entry.size,
-    parts: sourceParts(context, { ...entry, trace }),
+    parts: sourceParts(context, { ...entry, trace: head.trace }),
   };
 }
 

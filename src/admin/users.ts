@@ -80,10 +80,11 @@ export async function checkNewUser(
   text: string,
 ): Promise<string> {
   const name = parseAccountName(text, nameRules(config));
-  if (await directory.account(name) !== undefined) {
+  const named = await directory.find([name]);
+  if (named?.kind === "account") {
     throw new AdminError(`there is an account ${name} already`, `change it with: emsmail user set ${name}`);
   }
-  if (await directory.alias(name) !== undefined) {
+  if (named?.kind === "alias") {
     throw new AdminError(`${name} is an alias`, `remove it first: emsmail alias remove ${name}`);
   }
   return name;
@@ -157,7 +158,7 @@ export async function findAccount({ store: { directory } }: AdminContext, text: 
       `there is ${bare.name}, which receives at every domain of this system`,
     );
   }
-  if (await directory.alias(name) !== undefined) {
+  if (await directory.find([name]) !== undefined) {
     throw new AdminError(`${name} is an alias, not an account`, "see 'emsmail alias list'");
   }
   throw new AdminError(`there is no account ${name}`, "'emsmail user list' shows all there are");

@@ -86,7 +86,7 @@ function usageWords(error: CommanderError, path: string): [message: string, advi
   const quoted = [...said.matchAll(/'([^']*)'/g)].map((match) => match[1]!);
   switch (error.code) {
     case "commander.missingArgument":
-      return [`${path} needs a ${quoted[0]}`, see];
+      return [`${path} needs ${/^[aeiou]/.test(quoted[0]!) ? "an" : "a"} ${quoted[0]}`, see];
     case "commander.missingMandatoryOptionValue":
       return [`${path} needs ${quoted[0]}`, see];
     case "commander.optionMissingArgument":

@@ -7,8 +7,12 @@
  * @module
  */
 import process from "node:process";
+import { Readable } from "node:stream";
+import type { ReadableStream as NodeReadableStream } from "node:stream/web";
+// @ts-types="../base/std_streams.d.ts"
+import { ByteSliceStream, DelimiterStream } from "@std/streams";
 import { AdminError, usageError } from "../admin/error.ts";
-import { concat, decodeUtf8, LF, utf8 } from "../base/bytes.ts";
+import { decodeUtf8, LF } from "../base/bytes.ts";
 
 /** More than any password; what is longer is not one. */
 const LINE_MAX_OCTETS = 4096;
@@ -49,23 +53,22 @@ export async function readPasswordFromStdin(): Promise<string> {
 }
 
 async function readFirstLine(): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let octets = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Uint8Array | string>) {
-    const part = typeof chunk === "string" ? utf8(chunk) : chunk;
-    parts.push(part);
-    octets += part.length;
-    if (part.includes(LF) || octets > LINE_MAX_OCTETS) break;
-  }
-  const read = concat(parts);
-  const end = read.indexOf(LF);
-  const line = end < 0 ? read : read.subarray(0, end);
+  const { value: line = new Uint8Array() } = await stdinOctets()
+    // One octet more than a line may have, so that a longer one shows and an endless one ends.
+    .pipeThrough(new ByteSliceStream(0, LINE_MAX_OCTETS))
+    .pipeThrough(new DelimiterStream(Uint8Array.of(LF)))
+    .getReader().read();
   if (line.length > LINE_MAX_OCTETS) throw new AdminError("the password on standard input is too long");
   const text = decodeUtf8(line);
   if (text === undefined) {
     throw new AdminError("the password on standard input is not UTF-8", "send it as UTF-8");
   }
   return text.replace(/\r$/, "");
+}
+
+function stdinOctets(): ReadableStream<Uint8Array<ArrayBuffer>> {
+  // Node's own types for Web streams are not those of the Web.
+  return Readable.toWeb(process.stdin) as NodeReadableStream as ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
 /** What was typed or pasted beyond the line last read. */

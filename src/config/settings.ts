@@ -72,7 +72,8 @@ export const SETTINGS = group("EMSmail's settings.", {
     example: "50",
   }),
   threads: setting(orWord("auto", integer(0, 16)), {
-    help: "Threads that serve clients, beside one that writes; 0 does everything in one. auto suits the machine.",
+    help:
+      "Threads that serve clients, beside one that writes; 0 does everything in one. auto suits the machine.",
     fallback: "auto",
     example: "2",
   }),

@@ -61,8 +61,13 @@ export class Connection {
   /** Starts handing octets to `handler`. */
   start(handler: ConnectionHandler): void {
     this.#handler = handler;
-    if (this.#state !== "closed") return this.#listen();
-    // It broke between a TLS handshake and now.
+    if (this.#state !== "closed") {
+      this.#listen();
+      // A TLS client's end may have come together with the end of its handshake.
+      if (this.#socket.readableEnded) queueMicrotask(this.#onEnd);
+      return;
+    }
+    // It broke between the handshake and now.
     queueMicrotask(() => {
       handler.ended();
       handler.closed();
@@ -120,12 +125,15 @@ export class Connection {
       this.#timer = this.#clock.after(HANDSHAKE_MS, () => fail(new Error("TLS handshake took too long")));
       secured.once("error", fail);
       secured.once("close", closed);
+      // A peer that leaves without a word is not worth a minute.
+      secured.once("end", closed);
       secured.once("secure", () => {
         if (this.#state !== "handshaking") return;
         this.#timer?.cancel();
         this.#state = "open";
         secured.removeListener("error", fail);
         secured.removeListener("close", closed);
+        secured.removeListener("end", closed);
         secured.on("error", this.#onError);
         secured.on("close", this.#onClose);
         this.#lastActivityMs = this.#clock.nowMs();

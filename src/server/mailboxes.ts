@@ -68,16 +68,11 @@ async function findFirst(
   names: readonly string[],
   where: { readonly directory: Directory; readonly found: Map<string, Account> },
 ): Promise<Found> {
-  for (const name of names) {
-    const account = await where.directory.account(name);
-    if (account !== undefined) {
-      where.found.set(account.name, account);
-      return { kind: "account", name: account.name };
-    }
-    const alias = await where.directory.alias(name);
-    if (alias !== undefined) return { kind: "alias", ...alias };
-  }
-  return { kind: "nothing" };
+  const named = await where.directory.find(names);
+  if (named === undefined) return { kind: "nothing" };
+  if (named.kind === "alias") return { kind: "alias", ...named.alias };
+  where.found.set(named.account.name, named.account);
+  return { kind: "account", name: named.account.name };
 }
 
 /**

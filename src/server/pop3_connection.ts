@@ -16,7 +16,7 @@ import { type Account, type MaildropListing, StoreError } from "../store/types.t
 import type { ServedConnection, ServerContext } from "./context.ts";
 import type { ExchangeStep } from "./login/authenticator.ts";
 import type { MaildropLock } from "./login/maildrop_lock.ts";
-import { surrogateHead, surrogateSizes } from "./surrogate.ts";
+import { plainOpening, surrogateOpening, surrogateSizes } from "./surrogate.ts";
 
 const log = getLogger(["emsmail", "pop3"]);
 
@@ -333,28 +333,25 @@ export class Pop3Connection implements ServedConnection {
     const { account, listing } = this.#open!;
     const key = listing.keys[index]!;
     const { maildrops } = this.#context.store;
-    const trace = await maildrops.trace(account.id, key);
-    if (trace === undefined) {
-      return this.#session.contentFailed("this message was removed by another program");
-    }
-    const head = this.#session.utf8 === "off" && listing.smtpUtf8.has(index)
-      ? await surrogateHead(maildrops, { trace, key })
-      : { bytes: trace, nextPart: 0, consumedOctets: trace.length };
-    let wanted = this.#session.content(head.bytes);
-    let left = listing.sizes[index]! - head.consumedOctets;
-    for (let part = head.nextPart; left > 0 && wanted === "more"; part++) {
+    const head = await maildrops.open(account.id, key);
+    if (head === undefined) return this.#session.contentFailed("this message was removed by another program");
+    const opening = this.#session.utf8 === "off" && listing.smtpUtf8.has(index)
+      ? await surrogateOpening(maildrops, { head, key })
+      : plainOpening(head);
+    let left = listing.sizes[index]! - opening.consumedOctets;
+    let wanted = opening.pieces.map((piece) => this.#session.content(piece)).at(-1);
+    for (let part = opening.nextPart; left > 0 && wanted === "more"; part++) {
+      this.#flush();
+      await this.#untilDrained();
+      if (this.#state() === "closed") return;
       const bytes = await maildrops.part(key, part);
       if (bytes === undefined) {
         throw new StoreError("damaged", `part ${part} of ${formatMessageKey(key)} is missing`);
       }
       left -= bytes.length;
       wanted = this.#session.content(bytes);
-      // The last part goes out together with the terminating line.
-      if (left <= 0) break;
-      this.#flush();
-      await this.#untilDrained();
-      if (this.#state() === "closed") return;
     }
+    // The last part goes out together with the terminating line.
     this.#session.contentEnd();
     if (lines === "all") {
       log.debug("message fetched", { id: formatMessageKey(key), account: account.name });

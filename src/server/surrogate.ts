@@ -10,11 +10,11 @@ import { asBuffer, concat } from "../base/bytes.ts";
 import { HEADER_OCTETS } from "../base/limits.ts";
 import type { MessageKey } from "../mail/message_id.ts";
 import { downgradeHeader } from "../mime/downgrade.ts";
-import type { AccountId, MaildropListing, Maildrops } from "../store/types.ts";
+import type { AccountId, MaildropListing, Maildrops, MessageHead } from "../store/types.ts";
 
-/** The beginning of what is sent instead of a message's own beginning. */
-export interface SurrogateHead {
-  readonly bytes: Uint8Array;
+/** The beginning of what is sent for a message. */
+export interface Opening {
+  readonly pieces: readonly Uint8Array[];
   /** The first part not in it. */
   readonly nextPart: number;
   /** Octets of the message (trace fields included) that it stands for. */
@@ -23,30 +23,33 @@ export interface SurrogateHead {
 
 const HEADER_END = new TextEncoder().encode("\r\n\r\n");
 
+/** A message's own beginning. */
+export function plainOpening({ trace, firstPart }: MessageHead): Opening {
+  return { pieces: [trace, firstPart], nextPart: 1, consumedOctets: trace.length + firstPart.length };
+}
+
 /**
  * The surrogate of everything up to the end of the part in which the header section ends. A header longer than
  * {@linkcode HEADER_OCTETS} is sent as it is.
  */
-export async function surrogateHead(
+export async function surrogateOpening(
   maildrops: Maildrops,
-  message: { readonly trace: Uint8Array; readonly key: MessageKey },
-): Promise<SurrogateHead> {
-  let bytes = message.trace;
-  for (let part = 0; bytes.length < HEADER_OCTETS + message.trace.length; part++) {
-    const more = await maildrops.part(message.key, part);
-    const last = more === undefined;
-    if (more !== undefined) bytes = concat([bytes, more]);
+  message: { readonly head: MessageHead; readonly key: MessageKey },
+): Promise<Opening> {
+  const { trace, firstPart } = message.head;
+  let bytes = concat([trace, firstPart]);
+  for (let nextPart = 1; bytes.length < HEADER_OCTETS + trace.length + firstPart.length; nextPart++) {
     const found = asBuffer(bytes).indexOf(HEADER_END);
-    if (found < 0 && !last) continue;
+    const more = found < 0 ? await maildrops.part(message.key, nextPart) : undefined;
+    if (more !== undefined) {
+      bytes = concat([bytes, more]);
+      continue;
+    }
     const headerEnd = found < 0 ? bytes.length : found + HEADER_END.length;
     const header = downgradeHeader(bytes.subarray(0, headerEnd));
-    return {
-      bytes: concat([header, bytes.subarray(headerEnd)]),
-      nextPart: last ? part : part + 1,
-      consumedOctets: bytes.length,
-    };
+    return { pieces: [header, bytes.subarray(headerEnd)], nextPart, consumedOctets: bytes.length };
   }
-  return { bytes: message.trace, nextPart: 0, consumedOctets: message.trace.length };
+  return plainOpening(message.head);
 }
 
 /** Sizes known from earlier sessions, by store: a maildrop's surrogates are made once, not at every poll. */
@@ -65,10 +68,10 @@ export async function surrogateSizes(
     const key = drop.listing.keys[index]!;
     let growth = known.get(key);
     if (growth === undefined) {
-      const trace = await maildrops.trace(drop.account, key);
-      if (trace === undefined) continue;
-      const head = await surrogateHead(maildrops, { trace, key });
-      growth = head.bytes.length - head.consumedOctets;
+      const head = await maildrops.open(drop.account, key);
+      if (head === undefined) continue;
+      const opening = await surrogateOpening(maildrops, { head, key });
+      growth = opening.pieces.reduce((sum, piece) => sum + piece.length, 0) - opening.consumedOctets;
       if (known.size >= KNOWN_GROWTHS) known.clear();
       known.set(key, growth);
     }

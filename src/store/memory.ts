@@ -17,6 +17,7 @@ import {
   type History,
   type MaildropListing,
   type Maildrops,
+  type MessageHead,
   type MessageHistory,
   type Outcome,
   type QueuedMessage,
@@ -94,7 +95,7 @@ class MemoryStore implements Store {
     };
     this.maildrops = {
       list: (account) => Promise.resolve(this.#list(account)),
-      trace: (account, key) => Promise.resolve(this.#entries.get(account)?.get(key)?.trace.slice()),
+      open: (account, key) => Promise.resolve(this.#open(account, key)),
       part: (key, index) =>
         Promise.resolve((this.#bodies.get(key) ?? this.#arriving.get(key))?.[index]?.slice()),
       remove: (account, keys) => change(() => this.#remove(account, keys)),
@@ -192,6 +193,15 @@ class MemoryStore implements Store {
       keys: entries.map(([key]) => key),
       sizes: entries.map(([, { size }]) => size),
       smtpUtf8: new Set(entries.flatMap(([, { smtpUtf8 }], index) => smtpUtf8 ? [index] : [])),
+    };
+  }
+
+  #open(account: AccountId, key: MessageKey): MessageHead | undefined {
+    const entry = this.#entries.get(account)?.get(key);
+    if (entry === undefined) return undefined;
+    return {
+      trace: entry.trace.slice(),
+      firstPart: this.#bodies.get(key)?.[0]?.slice() ?? new Uint8Array(0),
     };
   }
 

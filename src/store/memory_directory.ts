@@ -9,6 +9,7 @@ import {
   type AccountId,
   type Alias,
   type Directory,
+  type Named,
   type NewAccount,
   StoreError,
 } from "./types.ts";
@@ -43,8 +44,14 @@ export class MemoryDirectory implements Directory {
     return Promise.resolve(this.#accounts.get(name));
   }
 
-  accountById(id: AccountId): Promise<Account | undefined> {
-    return Promise.resolve([...this.#accounts.values()].find((account) => account.id === id));
+  find(names: readonly string[]): Promise<Named | undefined> {
+    for (const name of names) {
+      const account = this.#accounts.get(name);
+      if (account !== undefined) return Promise.resolve({ kind: "account", account });
+      const alias = this.#aliases.get(name);
+      if (alias !== undefined) return Promise.resolve({ kind: "alias", alias });
+    }
+    return Promise.resolve(undefined);
   }
 
   accounts(): Promise<Account[]> {
@@ -88,10 +95,6 @@ export class MemoryDirectory implements Directory {
         else this.#aliases.set(alias.name, { name: alias.name, targets });
       }
     });
-  }
-
-  alias(name: string): Promise<Alias | undefined> {
-    return Promise.resolve(this.#aliases.get(name));
   }
 
   aliases(): Promise<Alias[]> {

@@ -84,11 +84,19 @@ export interface MaildropListing {
   readonly smtpUtf8: ReadonlySet<number>;
 }
 
+/** Where reading a message begins; most messages have one part, and so are read at once. */
+export interface MessageHead {
+  /** The trace fields put in front of the body for this maildrop (Return-Path). */
+  readonly trace: Uint8Array;
+  /** Part 0 of the body. */
+  readonly firstPart: Uint8Array;
+}
+
 export interface Maildrops {
   /** All messages of an account's maildrop, oldest first. */
   list(account: AccountId): Promise<MaildropListing>;
-  /** The trace fields put in front of the body for this maildrop (Return-Path); undefined where the message is gone. */
-  trace(account: AccountId, key: MessageKey): Promise<Uint8Array | undefined>;
+  /** The beginning of a message; undefined where it is gone from the maildrop. */
+  open(account: AccountId, key: MessageKey): Promise<MessageHead | undefined>;
   /** Part `index` (from 0) of a body; undefined past its end. */
   part(key: MessageKey, index: number): Promise<Uint8Array | undefined>;
   /** Takes messages out of a maildrop, all or none; gives how many were still there. */
@@ -131,9 +139,15 @@ export interface Alias {
   readonly targets: readonly string[];
 }
 
+/** What a name stands for; a name is never both. */
+export type Named =
+  | { readonly kind: "account"; readonly account: Account }
+  | { readonly kind: "alias"; readonly alias: Alias };
+
 export interface Directory {
   account(name: string): Promise<Account | undefined>;
-  accountById(id: AccountId): Promise<Account | undefined>;
+  /** What the first of these names that exists stands for: one look-up for all of them, since each recipient needs it. */
+  find(names: readonly string[]): Promise<Named | undefined>;
   /** All accounts by name. */
   accounts(): Promise<Account[]>;
   /** @throws {StoreError} `exists` where an account or alias has the name */
@@ -142,7 +156,6 @@ export interface Directory {
   changeAccount(name: string, changes: AccountChanges): Promise<Account>;
   /** Removes the account, its maildrop, and it from every alias (an alias left without target goes too). @throws {StoreError} `missing` */
   removeAccount(name: string): Promise<void>;
-  alias(name: string): Promise<Alias | undefined>;
   aliases(): Promise<Alias[]>;
   /** Makes or replaces an alias; no targets removes it. @throws {StoreError} `exists` where an account has the name, `missing` on removal */
   setAlias(alias: Alias): Promise<void>;

@@ -173,10 +173,11 @@ contract("record() fills maildrops, list() shows them oldest first", async (stor
   assertEquals(await store.maildrops.usage(bob.id), { octets: 100, messages: 1 });
   assertEquals(await store.maildrops.usage(99), { octets: 0, messages: 0 });
   assertEquals(
-    new TextDecoder().decode(await store.maildrops.trace(alice.id, 20)),
+    new TextDecoder().decode((await store.maildrops.open(alice.id, 20))?.trace),
     "Return-Path: <20>\r\n",
   );
-  assertEquals(await store.maildrops.trace(bob.id, 20), undefined);
+  assertEquals((await store.maildrops.open(alice.id, 20))?.firstPart, await store.maildrops.part(20, 0));
+  assertEquals(await store.maildrops.open(bob.id, 20), undefined);
   assertEquals((await store.history.message(10))?.recipients, [{
     recipient: "alice@example.org",
     state: "delivered",
@@ -232,6 +233,17 @@ contract("record() passes over an account that is gone", async (store) => {
   assertEquals(await bodyOf(store, 1), undefined);
 });
 
+contract("find() gives what the first existing of several names stands for", async (store) => {
+  const bob = await store.directory.addAccount(account("bob"));
+  await store.directory.setAlias({ name: "@x.org", targets: ["bob"] });
+  const asked = ["bob+1@x.org", "bob+1", "bob@x.org", "bob", "a", "b", "@x.org"];
+  assertEquals(await store.directory.find(asked), { kind: "account", account: bob });
+  const alias = { name: "@x.org", targets: ["bob"] };
+  assertEquals(await store.directory.find(asked.toReversed()), { kind: "alias", alias });
+  assertEquals(await store.directory.find(["a", "b"]), undefined);
+  assertEquals(await store.directory.find([]), undefined);
+});
+
 contract("a held recipient is offered again when the store is opened anew", async (store) => {
   await store.spool.accept(message(1, { recipients: ["a@example.test"] }));
   await store.deliveries.record([
@@ -274,7 +286,7 @@ contract("remove() takes out what is there, counts it, and the history shows whe
   assertEquals(await store.maildrops.remove(alice.id, [1, 3, 9, 1]), 2);
   assertEquals(await keysIn(store, alice.id), [2]);
   assertEquals(await store.maildrops.usage(alice.id), { octets: 20, messages: 1 });
-  assertEquals(await store.maildrops.trace(alice.id, 1), undefined);
+  assertEquals(await store.maildrops.open(alice.id, 1), undefined);
   assertEquals(await bodyOf(store, 1), "body 1");
   assertEquals((await store.history.message(1))?.recipients[0]?.maildrops, [
     { account: "alice", removedAtMs: 5_001_000 },
@@ -321,10 +333,13 @@ contract("addAccount() numbers accounts and never reuses a number", async (store
   assertEquals((await store.directory.addAccount(account("alice"))).id, 1);
   assertEquals(await store.directory.addAccount(whole), { id: 2, ...whole });
   assertEquals(await store.directory.account("carol@example.org"), { id: 2, ...whole });
-  assertEquals(await store.directory.accountById(2), { id: 2, ...whole });
+  assertEquals(await store.directory.find(["nobody", "carol@example.org"]), {
+    kind: "account",
+    account: { id: 2, ...whole },
+  });
   await store.directory.removeAccount("carol@example.org");
   assertEquals(await store.directory.account("carol@example.org"), undefined);
-  assertEquals(await store.directory.accountById(2), undefined);
+  assertEquals(await store.directory.find(["carol@example.org"]), undefined);
   assertEquals((await store.directory.addAccount(whole)).id, 3);
   assertEquals((await store.directory.accounts()).map(({ name }) => name), ["alice", "carol@example.org"]);
   await assertStoreError(store.directory.addAccount(account("alice")), "exists");
@@ -363,7 +378,10 @@ contract("removeAccount() takes maildrop and alias targets with it", async (stor
 contract("setAlias() makes, replaces and removes an alias", async (store) => {
   await store.directory.addAccount(account("alice"));
   await store.directory.setAlias({ name: "sales", targets: ["zoe", "alice"] });
-  assertEquals(await store.directory.alias("sales"), { name: "sales", targets: ["zoe", "alice"] });
+  assertEquals(await store.directory.find(["sales"]), {
+    kind: "alias",
+    alias: { name: "sales", targets: ["zoe", "alice"] },
+  });
   await store.directory.setAlias({ name: "sales", targets: ["alice"] });
   await store.directory.setAlias({ name: "@example.org", targets: ["alice"] });
   assertEquals(await store.directory.aliases(), [
@@ -373,7 +391,7 @@ contract("setAlias() makes, replaces and removes an alias", async (store) => {
   await assertStoreError(store.directory.setAlias({ name: "alice", targets: ["bob"] }), "exists");
   await assertStoreError(store.directory.addAccount(account("sales")), "exists");
   await store.directory.setAlias({ name: "sales", targets: [] });
-  assertEquals(await store.directory.alias("sales"), undefined);
+  assertEquals(await store.directory.find(["sales"]), undefined);
   await assertStoreError(store.directory.setAlias({ name: "sales", targets: [] }), "missing");
 });
 

@@ -38,7 +38,7 @@ const MAX_PARTS = 65_535;
  * Numbers are bound as floating point, which has 53 bits and an id 63, so both halves become integers first and the
  * multiplication is SQLite's.
  */
-const ID = "(CAST(? AS INTEGER) * 65536 + CAST(? AS INTEGER))";
+export const PART_ID = "(CAST(? AS INTEGER) * 65536 + CAST(? AS INTEGER))";
 
 /** Bodies in the table `part`. */
 export class SqliteBodyWriter implements BodyWriter {
@@ -50,8 +50,8 @@ export class SqliteBodyWriter implements BodyWriter {
   readonly #accepted: StatementSync;
 
   constructor(database: DatabaseSync) {
-    this.#insert = database.prepare(`INSERT INTO part (id, data) VALUES (${ID}, ?)`);
-    this.#drop = database.prepare(`DELETE FROM part WHERE id BETWEEN ${ID} AND ${ID}`);
+    this.#insert = database.prepare(`INSERT INTO part (id, data) VALUES (${PART_ID}, ?)`);
+    this.#drop = database.prepare(`DELETE FROM part WHERE id BETWEEN ${PART_ID} AND ${PART_ID}`);
     this.#arrive = database.prepare(`
       INSERT INTO arriving (key, parts, octets) VALUES (?, 1, ?)
       ON CONFLICT (key) DO UPDATE SET parts = parts + 1, octets = octets + excluded.octets RETURNING parts`);
@@ -121,7 +121,7 @@ export class SqliteBodyReader implements BodyReader {
   readonly #part: StatementSync;
 
   constructor(database: DatabaseSync) {
-    this.#part = database.prepare(`SELECT data FROM part WHERE id = ${ID}`);
+    this.#part = database.prepare(`SELECT data FROM part WHERE id = ${PART_ID}`);
   }
 
   part(key: MessageKey, index: number): Uint8Array | undefined {

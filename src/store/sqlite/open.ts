@@ -95,7 +95,7 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
     },
     maildrops: {
       list: async (account) => await reader.list(account),
-      trace: async (account, key) => await reader.trace(account, key),
+      open: async (account, key) => await reader.open(account, key),
       part: async (key, index) => await reader.part(key, index),
       remove: (account, keys) => link.submit({ op: "remove", account, keys, atMs: clock.nowMs() }),
       usage: async (account) => await reader.usage(account),
@@ -103,12 +103,11 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
     },
     directory: {
       account: async (name) => await reader.account(name),
-      accountById: async (id) => await reader.accountById(id),
+      find: async (names) => await reader.find(names),
       accounts: async () => await reader.accounts(),
       addAccount: (account) => link.submit({ op: "addAccount", account }),
       changeAccount: (name, changes) => link.submit({ op: "changeAccount", name, changes }),
       removeAccount: (name) => link.submit({ op: "removeAccount", name, atMs: clock.nowMs() }),
-      alias: async (name) => await reader.alias(name),
       aliases: async () => await reader.aliases(),
       setAlias: (alias) => link.submit({ op: "setAlias", alias }),
     },

@@ -14,15 +14,20 @@ import {
   type AccountId,
   type Alias,
   type MaildropListing,
+  type MessageHead,
   type MessageHistory,
+  type Named,
   StoreError,
 } from "../types.ts";
-import { type BodyReader, SqliteBodyReader } from "./bodies.ts";
+import { type BodyReader, PART_ID, SqliteBodyReader } from "./bodies.ts";
 import { ACCOUNT_COLUMNS, accountFromRow } from "./directory_operations.ts";
 import { asStoreError } from "./errors.ts";
 import { connectForReading, type ConnectOptions, STATES } from "./schema.ts";
 
 const HISTORY_LIMIT = 20;
+/** Names in one look-up: what an address with a detail may be known by (routing/local.ts). */
+const FIND_NAMES = 5;
+const FIND_MARKS = Array.from({ length: FIND_NAMES }, (_, i) => `?${i + 1}`).join(", ");
 
 type Row = Record<string, SQLOutputValue>;
 
@@ -60,8 +65,13 @@ export class SqliteReader {
     });
   }
 
-  trace(account: AccountId, key: MessageKey): Uint8Array | undefined {
-    return this.#read(() => this.#statements.trace.get(account, key)?.trace as Uint8Array | undefined);
+  open(account: AccountId, key: MessageKey): MessageHead | undefined {
+    return this.#read(() => {
+      const row = this.#statements.open.get(key, 0, account, key);
+      return row === undefined
+        ? undefined
+        : { trace: row.trace as Uint8Array, firstPart: row.data as Uint8Array };
+    });
   }
 
   part(key: MessageKey, index: number): Uint8Array | undefined {
@@ -81,19 +91,23 @@ export class SqliteReader {
     return this.#read(() => optionalAccount(this.#statements.account.get(name)));
   }
 
-  accountById(id: AccountId): Account | undefined {
-    return this.#read(() => optionalAccount(this.#statements.accountById.get(id)));
+  find(names: readonly string[]): Named | undefined {
+    return this.#read(() => {
+      for (let from = 0; from < names.length; from += FIND_NAMES) {
+        const asked = names.slice(from, from + FIND_NAMES);
+        const padded = Array.from({ length: FIND_NAMES }, (_, i) => asked[i] ?? asked[0]!);
+        const rows = this.#statements.find.all(...padded);
+        for (const name of asked) {
+          const found = rows.filter((row) => row.name === name);
+          if (found.length > 0) return namedFromRows(name, found);
+        }
+      }
+      return undefined;
+    });
   }
 
   accounts(): Account[] {
     return this.#read(() => this.#statements.accounts.all().map(accountFromRow));
-  }
-
-  alias(name: string): Alias | undefined {
-    return this.#read(() => {
-      const targets = this.#statements.alias.all(name).map((row) => row.target as string);
-      return targets.length === 0 ? undefined : { name, targets };
-    });
   }
 
   aliases(): Alias[] {
@@ -174,6 +188,12 @@ export class SqliteReader {
   }
 }
 
+/** The rows of one name: the account's, or one for each target of the alias. */
+function namedFromRows(name: string, rows: readonly Row[]): Named {
+  if (rows[0]!.target === null) return { kind: "account", account: accountFromRow(rows[0]!) };
+  return { kind: "alias", alias: { name, targets: rows.map((row) => row.target as string) } };
+}
+
 function optionalAccount(row: Row | undefined): Account | undefined {
   return row === undefined ? undefined : accountFromRow(row);
 }
@@ -186,13 +206,12 @@ function prepare(database: DatabaseSync): Record<
   | "begin"
   | "commit"
   | "list"
-  | "trace"
+  | "open"
   | "usage"
   | "account"
-  | "accountById"
+  | "find"
   | "accounts"
   | "accountName"
-  | "alias"
   | "aliases"
   | "message"
   | "recipients"
@@ -209,14 +228,18 @@ function prepare(database: DatabaseSync): Record<
     begin: sql("BEGIN"),
     commit: sql("COMMIT"),
     list,
-    trace: sql("SELECT trace FROM entry WHERE account = ? AND key = ?"),
+    open: sql(`
+      SELECT trace, ifnull(data, x'') AS data FROM entry LEFT JOIN part ON part.id = ${PART_ID} WHERE account = ? AND key = ?`),
     usage: sql("SELECT octets, messages FROM usage WHERE account = ?"),
     account: sql(`SELECT ${ACCOUNT_COLUMNS} FROM account WHERE name = ?`),
-    accountById: sql(`SELECT ${ACCOUNT_COLUMNS} FROM account WHERE id = ?`),
+    find: sql(`
+      SELECT ${ACCOUNT_COLUMNS}, NULL AS target, 0 AS place FROM account WHERE name IN (${FIND_MARKS})
+      UNION ALL
+      SELECT NULL, name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, target, place FROM alias WHERE name IN (${FIND_MARKS})
+      ORDER BY place`),
     accounts: sql(`SELECT ${ACCOUNT_COLUMNS} FROM account ORDER BY name`),
     accountName: sql(`
       SELECT name FROM account WHERE id = ? UNION ALL SELECT name FROM departed_account WHERE id = ?`),
-    alias: sql("SELECT target FROM alias WHERE name = ? ORDER BY place"),
     aliases: sql("SELECT name, target FROM alias ORDER BY name, place"),
     message: sql(`
       SELECT received_at, size, message_id, reverse_path, origin FROM message WHERE key = ?`),

@@ -63,6 +63,16 @@ Deno.test("readMail() takes an id or a number", async () => {
   }
 });
 
+Deno.test("readMail() looks through 8 MiB and says when there was more", async () => {
+  const withAttachment = (octets: number) =>
+    `Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nShort.\r\n--b\r\n` +
+    `Content-Type: application/octet-stream\r\n\r\n${"x".repeat(octets)}\r\n--b--\r\n`;
+  const { context } = await maildrop(withAttachment(8 * 2 ** 20), withAttachment(8 * 2 ** 20 - 1000));
+  const long = await readMail(context, "alice", "1");
+  assertEquals([long.text.trimEnd(), long.truncated], ["Short.", true]);
+  assertEquals((await readMail(context, "alice", "2")).truncated, false);
+});
+
 Deno.test("openMail() gives what RETR sends", async () => {
   const { context, ids } = await maildrop(LETTER, "Subject: cut\r\n\r\nno line end");
   const whole = await source(context, ids[0]!);

@@ -206,6 +206,10 @@ Deno.test("the program takes a password from standard input and finds ./emsmail.
     out: "",
     err: "emsmail: standard input held no password; put it on the first line\n",
   });
+  for (const endless of ["x".repeat(4097) + "\n", "x".repeat(200_000)]) {
+    const long = await program(["user", "add", "bob", "--password-stdin"], endless);
+    assertEquals([long.code, long.err], [1, "emsmail: the password on standard input is too long\n"]);
+  }
   const nobody = await program(["user", "add", "bob"]);
   assertEquals(nobody.code, 2);
   assertStringIncludes(

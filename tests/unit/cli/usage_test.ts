@@ -31,6 +31,7 @@ Deno.test("a wrong command line says what is wrong and what to do", async () => 
     ["user lst", "unknown command 'lst'; did you mean list?"],
     ["user list --jsn", "unknown option '--jsn'; did you mean --json?"],
     ["user add", "emsmail user add needs a name; see 'emsmail user add --help'"],
+    ["trace", "emsmail trace needs an id; see 'emsmail trace --help'"],
     ["mail read x", "emsmail mail read needs --user <name>; see 'emsmail mail read --help'"],
     ["user add a --pop3 Q", "--pop3 <access> can't be 'Q'; it may be P, Y, N"],
     [

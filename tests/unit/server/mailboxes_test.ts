@@ -57,8 +57,6 @@ function short(reply: Reply | undefined): string {
   return reply === undefined ? "ok" : `${reply.code} ${reply.enhanced} ${reply.lines.join(" | ")}`;
 }
 
-const code = (reply: Reply) => `${reply.code} ${reply.enhanced} ${reply.lines.join(" | ")}`;
-
 async function deliverOctets(store: Store, account: Account, octets: number): Promise<void> {
   const key = await store.history.newestKey() + 1;
   await store.spool.accept({
@@ -130,21 +128,18 @@ Deno.test("findDestination() takes mail for postmaster without account, at any o
   assertEquals((await findDestination("postmaster", alias.where)).accounts[0]!.name, "bob");
   const empty = await system({ accounts: [] });
   assertEquals((await findDestination("postmaster", empty.where)).refusal, replies.unknownUser);
-  assertEquals(
-    await first.recipient("postmaster@elsewhere.example"),
-    await first.recipient("a@elsewhere.example"),
-  );
+  assertEquals((await first.recipient("postmaster@elsewhere.example")).slice(0, 9), "550 5.7.1");
 });
 
 Deno.test("checkRecipient() refuses strangers and outside addresses", async () => {
   const { recipient } = await system();
   assertEquals(await recipient("alice@example.org"), "ok");
-  assertEquals(await recipient("nobody@example.org"), code(replies.unknownUser));
+  assertEquals(await recipient("nobody@example.org"), short(replies.unknownUser));
   assertEquals((await recipient("a@elsewhere.example")).slice(0, 9), "550 5.7.1");
 });
 
 Deno.test("checkRecipient() refuses for a full maildrop: by count, by octets, and by what SIZE announced", async () => {
-  const full = code(replies.overQuota);
+  const full = short(replies.overQuota);
   const { recipient, store, account } = await system({
     accounts: [
       { name: "few", quotaMessages: 1 },
@@ -180,11 +175,11 @@ Deno.test("checkRecipient() takes mail for an alias while anybody behind it has 
   await deliverOctets(store, await account("alice"), 10);
   assertEquals(await recipient("both@example.org"), "ok");
   await deliverOctets(store, await account("bob"), 10);
-  assertEquals(await recipient("both@example.org"), code(replies.overQuota));
+  assertEquals(await recipient("both@example.org"), short(replies.overQuota));
 });
 
 Deno.test("checkSender() lets a user send as what is delivered to them", async () => {
-  const refused = code(replies.senderNotYours);
+  const refused = short(replies.senderNotYours);
   const { sender, account } = await system({
     accounts: [{ name: "alice" }, { name: "bob" }, { name: "relay", sendAsAny: true }],
     aliases: { sales: ["alice", "bob"], info: ["bob"] },
@@ -213,7 +208,7 @@ Deno.test("checkSender() lets everybody send as anybody where that is configured
 Deno.test("verifyMailbox() and expandMailbox() tell strangers nothing", async () => {
   const { verify, expand } = await system();
   for (const name of ["alice", "nobody", "<alice@example.org>"]) {
-    assertEquals(await verify(name), code(replies.cannotVerify));
+    assertEquals(await verify(name), short(replies.cannotVerify));
     assertEquals((await expand(name)).slice(0, 9), "550 5.7.1");
   }
 });
@@ -226,10 +221,10 @@ Deno.test("verifyMailbox() and expandMailbox() tell users the truth", async () =
   const alice = await account("alice");
   assertEquals(await verify("bob", alice), "250 2.1.5 bob@example.org");
   assertEquals(await verify("<bob@example.net>", alice), "250 2.1.5 bob@example.net");
-  assertEquals(await verify("nobody", alice), code(replies.unknownUser));
-  assertEquals(await verify("a b@@", alice), code(replies.unknownUser));
+  assertEquals(await verify("nobody", alice), short(replies.unknownUser));
+  assertEquals(await verify("a b@@", alice), short(replies.unknownUser));
   assertEquals((await verify("x@elsewhere.example", alice)).slice(0, 9), "550 5.7.1");
   assertEquals(await expand("staff", alice), "250 2.1.5 <alice@example.org> | <carol@example.net>");
-  assertEquals(await expand("nobody", alice), code(replies.unknownUser));
-  assertEquals(await expand("a b@@", alice), code(replies.unknownUser));
+  assertEquals(await expand("nobody", alice), short(replies.unknownUser));
+  assertEquals(await expand("a b@@", alice), short(replies.unknownUser));
 });
