@@ -6,8 +6,9 @@
  *                                     end-to-end tests: all of them on the binary, the core set on Deno
  *
  * Guarantees: the last line of standard output is `N passed, N failed`, with `, N skipped` after it where tests were
- * skipped; the exit code is 0 only where something ran and nothing failed. A test file that does not load and a suite that
- * ends without a report each count as a failure. Where EMSMAIL_RESULT_FILE names a file, that line is written there too.
+ * skipped; the exit code is 0 only where something ran and nothing failed. A test file that does not load, a suite that
+ * ends without a report and one that does not end in time each count as a failure. Where EMSMAIL_RESULT_FILE names a file,
+ * that line is written there too. A suite's own output is shown where something in it failed.
  *
  * @module
  */
@@ -19,38 +20,60 @@ interface Count {
 }
 
 interface Suite {
-  /** Shown in front of its output. */
-  readonly name: string;
-  /** Folder or file given to `deno test`. */
+  /** Folder given to `deno test`. */
   readonly path: string;
-  readonly parallel?: boolean;
+  /** Shown beside the path. */
+  readonly note?: string;
+  /** Whether each test is shown as it ends, or the files run beside each other and only failures are shown. */
+  readonly output: "each-test" | "failures";
+  /** After so many seconds it is ended and counted as a failure. */
+  readonly limitSeconds: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** How long each fuzz target runs, in seconds; by itself it runs as long as its --seconds says. */
+interface Ran {
+  readonly success: boolean;
+  /** What it printed, where that was not shown already. */
+  readonly output: string;
+  readonly seconds: number;
+}
+
+const CHECK_SECONDS = 150;
+const END_TO_END_SECONDS = 420;
+/** How long each fuzz target runs; by itself it runs as long as its --seconds says. */
 const FUZZ_SECONDS = 8;
 
 const root = new URL("..", import.meta.url).pathname;
 const nothing: Count = { passed: 0, failed: 0, skipped: 0 };
-const env: Record<string, string> = { DENO_NO_UPDATE_CHECK: "1", DENO_JOBS: "2" };
-if (!Deno.stdout.isTerminal()) env.NO_COLOR = "1";
+const environment: Record<string, string> = { DENO_NO_UPDATE_CHECK: "1", DENO_JOBS: "2" };
+if (!Deno.stdout.isTerminal()) environment.NO_COLOR = "1";
 
 function add(a: Count, b: Count): Count {
   return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped };
 }
 
-function deno(
-  args: readonly string[],
-  more: Readonly<Record<string, string>> = {},
-): Promise<Deno.CommandStatus> {
-  return new Deno.Command(Deno.execPath(), {
+/** Runs Deno to its end, or to the end of its time. */
+async function deno(args: readonly string[], options: Omit<Suite, "path">): Promise<Ran> {
+  const shown = options.output === "each-test";
+  const begun = performance.now();
+  const child = new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: root,
-    env: { ...env, ...more },
+    env: { ...environment, ...options.env },
     stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-  }).spawn().status;
+    stdout: shown ? "inherit" : "piped",
+    stderr: shown ? "inherit" : "piped",
+  }).spawn();
+  let late = "";
+  const timer = setTimeout(() => {
+    late = `not done after ${options.limitSeconds} s, and so ended\n`;
+    child.kill("SIGKILL");
+  }, options.limitSeconds * 1000);
+  const read = async (stream: ReadableStream<Uint8Array>) => await new Response(stream).text();
+  const printed = shown ? ["", ""] : await Promise.all([read(child.stdout), read(child.stderr)]);
+  const { success } = await child.status;
+  clearTimeout(timer);
+  return { success, output: `${printed.join("")}${late}`, seconds: (performance.now() - begun) / 1000 };
 }
 
 /** The counts in a JUnit report; steps of a test count as tests of their own. */
@@ -61,59 +84,77 @@ export function countReport(xml: string): Count {
   return { passed: cases.length - failed - skipped, failed, skipped };
 }
 
+/** `12 passed, 0 failed`, and what was skipped where something was. */
+export function countLine(count: Count): string {
+  const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : "";
+  return `${count.passed} passed, ${count.failed} failed${skipped}`;
+}
+
+function report(name: string, { count, ran }: { readonly count: Count; readonly ran: Ran }): Count {
+  if (count.failed > 0) console.log(ran.output);
+  console.log(`${name}: ${countLine(count)} (${ran.seconds.toFixed(1)} s)`);
+  return count;
+}
+
 /** One check that is a program's exit code. */
 async function runCheck(name: string, args: readonly string[]): Promise<Count> {
-  console.log(`\n== ${name}`);
-  const { success } = await deno(args);
-  if (!success) console.log(`${name}: FAILED (deno ${args.join(" ")})`);
-  return success ? { ...nothing, passed: 1 } : { ...nothing, failed: 1 };
+  const ran = await deno(args, { output: "failures", limitSeconds: CHECK_SECONDS });
+  const count = ran.success ? { ...nothing, passed: 1 } : { ...nothing, failed: 1 };
+  return report(name, { count, ran });
 }
 
 async function runSuite(suite: Suite): Promise<Count> {
-  console.log(`\n== ${suite.name}`);
-  const report = await Deno.makeTempFile({ prefix: "emsmail-report-", suffix: ".xml" });
+  const name = suite.note === undefined ? suite.path : `${suite.path} ${suite.note}`;
+  const file = await Deno.makeTempFile({ prefix: "emsmail-report-", suffix: ".xml" });
   try {
-    const args = ["test", "--allow-all", "--no-check", `--junit-path=${report}`];
-    if (suite.parallel) args.push("--parallel", "--reporter=dot");
-    const { success } = await deno([...args, suite.path], suite.env);
-    const count = countReport(await Deno.readTextFile(report));
-    return !success && count.failed === 0 ? add(count, { ...nothing, failed: 1 }) : count;
+    const args = ["test", "--allow-all", "--no-check", `--junit-path=${file}`];
+    if (suite.output === "failures") args.push("--parallel");
+    const ran = await deno([...args, suite.path], suite);
+    const counted = countReport(await Deno.readTextFile(file));
+    const count = !ran.success && counted.failed === 0 ? add(counted, { ...nothing, failed: 1 }) : counted;
+    return report(name, { count, ran });
   } finally {
-    await Deno.remove(report);
+    await Deno.remove(file);
   }
 }
 
 /** A short run of every fuzz target. */
 async function runFuzz(): Promise<Count> {
   let total = nothing;
-  const targets = [...Deno.readDirSync(`${root}tests/fuzz`)].map((entry) => entry.name).filter((name) =>
-    name.endsWith("_fuzz.ts")
-  );
-  for (const name of targets.sort()) {
-    const args = ["run", "--allow-all", "--no-check", `tests/fuzz/${name}`, "--seconds", `${FUZZ_SECONDS}`];
-    total = add(total, await runCheck(`fuzz ${name}`, args));
+  const names = [...Deno.readDirSync(`${root}tests/fuzz`)].map((entry) => entry.name);
+  for (const name of names.filter((name) => name.endsWith("_fuzz.ts")).sort()) {
+    const path = `tests/fuzz/${name}`;
+    const args = ["run", "--allow-all", "--no-check", path, "--seconds", `${FUZZ_SECONDS}`];
+    total = add(total, await runCheck(path, args));
   }
   return total;
 }
 
-/** Folders of tests/ that hold test files, but for those that are run at their own place in the order. */
-async function otherSuites(known: readonly string[]): Promise<Suite[]> {
-  const suites: Suite[] = [];
-  for await (const entry of Deno.readDir(`${root}tests`)) {
-    if (!entry.isDirectory || known.includes(entry.name)) continue;
-    if (await holdsTests(`${root}tests/${entry.name}`)) {
-      suites.push({ name: entry.name, path: `tests/${entry.name}`, parallel: true });
-    }
-  }
-  return suites.sort((a, b) => a.name.localeCompare(b.name));
+/** The folders inside a folder that hold test files, as suites, but for those `except`ed. */
+function suitesIn(folder: string, except: readonly string[] = []): Suite[] {
+  return [...Deno.readDirSync(`${root}${folder}`)]
+    .filter((entry) => entry.isDirectory && !except.includes(entry.name))
+    .map((entry) => `${folder}/${entry.name}`)
+    .filter(holdsTests)
+    .sort()
+    .map((path) => ({ path, output: "failures", limitSeconds: CHECK_SECONDS }));
 }
 
-async function holdsTests(folder: string): Promise<boolean> {
-  for await (const entry of Deno.readDir(folder)) {
-    if (entry.isFile && entry.name.endsWith("_test.ts")) return true;
-    if (entry.isDirectory && await holdsTests(`${folder}/${entry.name}`)) return true;
-  }
-  return false;
+function holdsTests(folder: string): boolean {
+  return [...Deno.readDirSync(`${root}${folder}`)].some((entry) =>
+    entry.isDirectory ? holdsTests(`${folder}/${entry.name}`) : entry.name.endsWith("_test.ts")
+  );
+}
+
+/** The end-to-end tests run one after another: some measure time and memory. */
+function endToEnd(runtime: "binary" | "deno", note: string): Suite {
+  return {
+    path: "tests/e2e",
+    note,
+    output: "each-test",
+    limitSeconds: END_TO_END_SECONDS,
+    env: { EMSMAIL_RUNTIME: runtime },
+  };
 }
 
 async function main(what: string | undefined): Promise<number> {
@@ -122,29 +163,20 @@ async function main(what: string | undefined): Promise<number> {
     return 2;
   }
   let total = nothing;
-  total = add(total, await runCheck("format", ["fmt", "--check", "--quiet"]));
-  total = add(total, await runCheck("lint", ["lint", "--quiet"]));
-  total = add(total, await runCheck("types", ["check", "--quiet", "main.ts", "src", "tests"]));
-  const quick: Suite[] = [{ name: "tidy", path: "tests/tidy" }, {
-    name: "unit",
-    path: "tests/unit",
-    parallel: true,
-  }];
-  const endToEnd: Suite[] = [
-    { name: "end-to-end on dist/emsmail", path: "tests/e2e", env: { EMSMAIL_RUNTIME: "binary" } },
-    { name: "end-to-end on Deno (core set)", path: "tests/e2e", env: { EMSMAIL_RUNTIME: "deno" } },
-  ];
-  for (const suite of quick) total = add(total, await runSuite(suite));
+  total = add(total, await runCheck("format", ["fmt", "--check"]));
+  total = add(total, await runCheck("lint", ["lint"]));
+  total = add(total, await runCheck("types", ["check", "main.ts", "src", "tests"]));
+  const tidy: Suite = { path: "tests/tidy", output: "failures", limitSeconds: CHECK_SECONDS };
+  const suites = [tidy, ...suitesIn("tests/unit")];
+  if (what === "test") suites.push(...suitesIn("tests", ["tidy", "unit", "e2e", "bench"]));
+  for (const suite of suites) total = add(total, await runSuite(suite));
   if (what === "test") {
-    for (const suite of await otherSuites(["tidy", "unit", "e2e", "bench"])) {
-      total = add(total, await runSuite(suite));
-    }
     total = add(total, await runFuzz());
-    for (const suite of endToEnd) total = add(total, await runSuite(suite));
+    total = add(total, await runSuite(endToEnd("binary", "on dist/emsmail")));
+    total = add(total, await runSuite(endToEnd("deno", "on Deno, the core set")));
   }
 
-  const line = `${total.passed} passed, ${total.failed} failed` +
-    (total.skipped > 0 ? `, ${total.skipped} skipped` : "");
+  const line = countLine(total);
   const resultFile = Deno.env.get("EMSMAIL_RESULT_FILE");
   if (resultFile) await Deno.writeTextFile(resultFile, `${line}\n`);
   console.log(`\n${line}`);

@@ -37,6 +37,7 @@ const PLACES = 2048;
 const ROW = KINDS.length * (1 + PLACES);
 const ROWS = 1 + THREADS;
 const SALT_OCTETS = 32;
+const REMEMBERED_CLIENTS = 1000;
 const SESSIONS_AT = ROWS * BigInt64Array.BYTES_PER_ELEMENT;
 const SALT_AT = SESSIONS_AT + ROWS * ROW * Int32Array.BYTES_PER_ELEMENT;
 
@@ -47,6 +48,8 @@ export class SharedCounters {
   readonly #sessions: Int32Array;
   readonly #salt: Uint8Array;
   readonly #row: number;
+  /** Places found lately: the hash costs more than all the counting. */
+  readonly #placeOf = new Map<string, number>();
 
   /** The memory of new counters, for the constructor in each thread. */
   static create(random: Random): SharedArrayBuffer {
@@ -129,8 +132,14 @@ export class SharedCounters {
   }
 
   #place(kind: SessionKind, client: string): number {
-    const hash = createHmac("sha256", this.#salt).update(clientNetwork(client)).digest().readUInt32LE(0);
-    return KINDS.length + KINDS.indexOf(kind) * PLACES + hash % PLACES;
+    let place = this.#placeOf.get(client);
+    if (place === undefined) {
+      place = createHmac("sha256", this.#salt).update(clientNetwork(client)).digest().readUInt32LE(0) %
+        PLACES;
+      if (this.#placeOf.size >= REMEMBERED_CLIENTS) this.#placeOf.clear();
+      this.#placeOf.set(client, place);
+    }
+    return KINDS.length + KINDS.indexOf(kind) * PLACES + place;
   }
 }
 

@@ -51,9 +51,6 @@ export class Connection {
     this.#lastActivityMs = clock.nowMs();
     this.remoteAddress = plainAddress(socket.remoteAddress ?? "");
     this.remotePort = socket.remotePort ?? 0;
-    socket.setNoDelay(true);
-    // A peer that vanished without a word is noticed within about a minute, so that its maildrop lock is freed.
-    socket.setKeepAlive(true, 30_000);
     socket.on("error", this.#onError);
     socket.on("close", this.#onClose);
   }

@@ -24,12 +24,16 @@ export class ListenError extends Error {
   }
 }
 
+const NOT_OURS = "this machine has no such address; choose one it has, or * for all";
+
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE:
     "another program already does; stop it, or choose another port under 'listen' in the configuration",
   EACCES:
     "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one under 'listen' in the configuration",
-  EADDRNOTAVAIL: "this machine has no such address; choose one it has, or * for all",
+  EADDRNOTAVAIL: NOT_OURS,
+  // How Deno says the same.
+  EINVAL: NOT_OURS,
 };
 
 /** `192.0.2.1:25`, `[2001:db8::1]:25`, `*:25`. */

@@ -91,10 +91,14 @@ export class LocalDelivery {
   async #deliver(batch: readonly QueuedMessage[]): Promise<void> {
     const outcomes: Outcome[] = [];
     const notes: Record<string, unknown>[] = [];
+    // Bursts go to few people.
+    const known = new Map<string, Destination>();
     for (const message of batch) {
       const trace = utf8(returnPathField(message.reversePath));
       for (const { index, recipient } of message.recipients) {
-        const { accounts, problem } = await this.#options.resolve(recipient);
+        const destination = known.get(recipient) ?? await this.#options.resolve(recipient);
+        known.set(recipient, destination);
+        const { accounts, problem } = destination;
         const names = accounts.map((account) => account.name).join(",");
         const state = accounts.length > 0 ? "delivered" : "held";
         outcomes.push({

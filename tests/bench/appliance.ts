@@ -3,7 +3,7 @@
  *
  * @module
  */
-const binary = new URL("../../dist/emsmail", import.meta.url).pathname;
+const binary = Deno.env.get("EMSMAIL_BINARY") ?? new URL("../../dist/emsmail", import.meta.url).pathname;
 const PORTS = { smtp: 24025, pop3: 24110 };
 
 export interface Appliance {

@@ -147,6 +147,14 @@ export function denoOffences(file: SourceFile): string[] {
   );
 }
 
+/** Environment variables read anywhere but where the command line is made: settings nobody could look up. */
+export function environmentOffences(file: SourceFile): string[] {
+  if (folderOf(file.path) === "cli") return [];
+  return linesWith(withoutComments(file.text), /\bprocess\.env\b/).map((line) =>
+    `${file.path}:${line}: reads the environment; make it a setting`
+  );
+}
+
 /** I/O, time, chance or waiting in a folder that has none. */
 export function purityOffences(file: SourceFile): string[] {
   if (!PURE_FOLDERS.includes(folderOf(file.path) ?? "")) return [];

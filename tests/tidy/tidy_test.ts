@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert";
 import { citedIn, parseList, rfcOffences } from "./rfc.ts";
 import {
   denoOffences,
+  environmentOffences,
   importsOf,
   moduleOffences,
   purityOffences,
@@ -51,6 +52,7 @@ check("a folder imports lower ranks only", rankOffences);
 check("only src/net opens sockets and only src/store imports SQLite", moduleOffences);
 check("only src/store holds SQL", sqlOffences);
 check("src is runtime-neutral", denoOffences);
+check("only the command line reads the environment", environmentOffences);
 check("protocol cores have no I/O, clock or await", purityOffences);
 check("source files are short, begin with a doc comment and give reasons for lint fences", shapeOffences);
 check("nothing is marked unfinished", unfinishedOffences, programs);
@@ -103,12 +105,14 @@ Deno.test("moduleOffences() keeps sockets and SQLite in their folders", () => {
   assertEquals(offends(moduleOffences, "src/net/a.ts", `import { connect } from "node:net";`), false);
 });
 
-Deno.test("sqlOffences(), denoOffences() and purityOffences() read code and not comments", () => {
+Deno.test("sqlOffences(), denoOffences(), environmentOffences() and purityOffences() read code and not comments", () => {
   assertEquals(offends(sqlOffences, "src/admin/a.ts", `db("SELECT a FROM b WHERE c");`), true);
   assertEquals(offends(sqlOffences, "src/admin/a.ts", `// SELECT a FROM b `), false);
   assertEquals(offends(denoOffences, "src/admin/a.ts", `Deno.exit(1);`), true);
   assertEquals(offends(denoOffences, "src/admin/a.ts", ` * Deno.exit is not here\n// Deno.exit`), true);
   assertEquals(offends(denoOffences, "src/admin/a.ts", `/** Deno.exit is not here */`), false);
+  assertEquals(offends(environmentOffences, "src/store/a.ts", `Number(process.env.KNOB ?? 1)`), true);
+  assertEquals(offends(environmentOffences, "src/cli/a.ts", `process.env.NO_COLOR`), false);
   assertEquals(offends(purityOffences, "src/smtp/a.ts", `const at = Date.now();`), true);
   assertEquals(offends(purityOffences, "src/pop3/a.ts", `import * as fs from "node:fs";`), true);
   assertEquals(offends(purityOffences, "src/pop3/a.ts", `// no await here`), false);

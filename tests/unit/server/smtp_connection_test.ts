@@ -224,6 +224,8 @@ for (const way of ["in one packet", "while a look-up is waited for"]) {
         await wire.write("MAIL FROM:<a@example.com>\r\nRCPT TO:<alice@example.org>\r\n");
         await new Promise((resolve) => setTimeout(resolve, 20));
         await wire.write("RSET\r\nSTARTTLS\r\n");
+        // A read of its own.
+        await new Promise((resolve) => setTimeout(resolve, 20));
         await wire.write("MAIL FROM:<evil@example.com>\r\n");
         await new Promise((resolve) => setTimeout(resolve, 50));
         held.open();
