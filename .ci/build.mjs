@@ -163,6 +163,8 @@ function buildWithDeno(main, output) {
   }
 }
 
+// V8 flags given that way would go into the code cache and make V8 refuse it later.
+delete process.env.NODE_OPTIONS;
 const { values } = parseArgs({
   options: {
     engine: { type: "string", default: "node" },

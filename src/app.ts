@@ -14,6 +14,6 @@ export { serve, type ServeOptions } from "./app/serve.ts";
 /** The body of a thread that {@linkcode serve} started. */
 export async function runThread(): Promise<void> {
   const data = workerData as ThreadData;
-  if (data.role === "writer") await (await import("./app/writer_thread.ts")).runWriterThread(data);
-  else await (await import("./app/protocol_thread.ts")).runProtocolThread(data);
+  if (data.role === "writer") (await import("./app/writer_thread.ts")).runWriterThread(data);
+  else (await import("./app/protocol_thread.ts")).runProtocolThread(data);
 }

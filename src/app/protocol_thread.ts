@@ -94,9 +94,8 @@ export function createProtocols(parts: ProtocolParts): RunningProtocols {
 }
 
 /** The body of a protocol thread. */
-export async function runProtocolThread(data: ProtocolThreadData): Promise<void> {
+export function runProtocolThread(data: ProtocolThreadData): void {
   const main = parentPort!;
-  const tell = (news: ThreadNews) => main.postMessage(news);
   configureLogging(data.config.log);
   // A fault in one connection must not end the others.
   process.on("uncaughtException", (error) => {
@@ -105,20 +104,44 @@ export async function runProtocolThread(data: ProtocolThreadData): Promise<void>
       stack: error.stack,
     });
   });
-  const store = await openSqliteStore({ path: data.database, writer: data.writer, clock: systemClock });
-  const { server, reload } = createProtocols({ ...data, store });
+  let begun: Begun | undefined;
   main.on("message", async (order: ThreadOrder) => {
-    if (order.kind === "reload") return reload(order.config, order.tls);
-    await server.stop(order.graceMs);
-    await store.close();
-    flushLog();
-    tell({ kind: "stopped" });
-    main.close();
+    if (order.kind === "begin") begun = await begin(data, order);
+    else if (order.kind === "reload") {
+      configureLogging(order.config.log);
+      begun?.protocols.reload(order.config, order.tls);
+    } else {
+      await begun?.protocols.server.stop(order.graceMs);
+      await begun?.store.close();
+      flushLog();
+      tell({ kind: "stopped" });
+      main.close();
+    }
   });
+}
+
+interface Begun {
+  readonly protocols: RunningProtocols;
+  readonly store: Store;
+}
+
+/** Opens the store and listens; where that fails the main thread is told why. */
+async function begin(
+  data: ProtocolThreadData,
+  { tls, addresses, newestKey }: Extract<ThreadOrder, { kind: "begin" }>,
+): Promise<Begun | undefined> {
   try {
-    await server.listen(data.addresses);
+    const store = await openSqliteStore({ path: data.database, writer: data.writer, clock: systemClock });
+    const protocols = createProtocols({ ...data, tls, newestKey, store });
+    await protocols.server.listen(addresses);
     tell({ kind: "ready" });
+    return { protocols, store };
   } catch (error) {
     tell({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+    return undefined;
   }
+}
+
+function tell(news: ThreadNews): void {
+  parentPort!.postMessage(news);
 }

@@ -31,7 +31,7 @@ import { lockForServing } from "../store/sqlite/serving_lock.ts";
 import type { Store } from "../store/types.ts";
 import { describeTls, formatTls, loadTls, type TlsMaterial } from "../tls/certificate.ts";
 import { claimAddresses } from "./addresses.ts";
-import { createProtocols, type RunningProtocols } from "./protocol_thread.ts";
+import { createProtocols } from "./protocol_thread.ts";
 import { startThread, type ThreadOrder, type TlsPems, untilThread } from "./threads.ts";
 
 const log = getLogger(["emsmail", "serve"]);
@@ -50,6 +50,8 @@ export interface ServeOptions {
 interface Running {
   reload(config: Config, tls: TlsPems): void;
   stop(): Promise<void>;
+  /** Whether anybody could log in when it started. */
+  readonly accounts: "some" | "none";
   /** Rejects when a thread dies. */
   readonly failed: Promise<never>;
 }
@@ -58,24 +60,28 @@ interface Running {
 export async function serve(options: ServeOptions): Promise<number> {
   let config = await options.load();
   configureLogging(config.log);
-  await mkdir(config.data, { recursive: true, mode: 0o700 });
+  await makeDataFolder(config.data);
   const lock = lockForServing(config.data);
   try {
-    const material = await loadCertificate(config, options.print);
-    const addresses = await claimAddresses(config.listen);
+    // Threads take as long to come up as the certificate and the ports to be had, so both happen at once.
+    const prepared = prepare(config, options.print);
     const stopRequested = nextSignal(["SIGTERM", "SIGINT"]);
-    const running = await start(config, { tls: pems(config, material), addresses });
+    const [running, { material, addresses }] = await Promise.all([start(config, prepared), prepared]);
     const reload = async () => {
       try {
-        config = await options.load();
-        running.reload(config, pems(config, await loadCertificate(config, options.print)));
+        const newConfig = await options.load();
+        const newTls = pems(newConfig, await loadCertificate(newConfig, options.print));
+        running.reload(newConfig, newTls);
+        configureLogging(newConfig.log);
+        tellWhatWaits(config, newConfig);
+        config = { ...newConfig, listen: config.listen, threads: config.threads, data: config.data };
         log.info("configuration reloaded");
       } catch (error) {
         log.error("reload failed; the old configuration stays in force", { error: String(error) });
       }
     };
     process.on("SIGHUP", () => void reload());
-    announce(config, { addresses, material, print: options.print });
+    announce(config, { addresses, material, print: options.print, accounts: running.accounts });
     await Promise.race([stopRequested, running.failed]);
     log.info("stopping");
     await running.stop();
@@ -86,9 +92,46 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 }
 
+/** What is needed before the first connection and takes its time. */
+interface Prepared {
+  readonly material: TlsMaterial;
+  readonly tls: TlsPems;
+  readonly addresses: readonly ServiceAddress[];
+}
+
+async function prepare(config: Config, print: (line: string) => void): Promise<Prepared> {
+  const [material, addresses] = await Promise.all([
+    loadCertificate(config, print),
+    claimAddresses(config.listen),
+  ]);
+  return { material, tls: pems(config, material), addresses };
+}
+
+async function makeDataFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const reason = code === "EACCES" ? "this user may not write there" : String(error);
+    throw Object.assign(
+      new Error(`can't make the data folder ${path}: ${reason}; name another with --data`),
+      { code },
+    );
+  }
+}
+
+/** A reload changes what the running threads can take; these need a restart. */
+function tellWhatWaits(before: Config, after: Config): void {
+  for (const name of ["listen", "threads", "data"] as const) {
+    if (JSON.stringify(before[name]) === JSON.stringify(after[name])) continue;
+    log.warn("this setting's new value waits for a restart", { setting: name });
+  }
+}
+
 function announce(
   config: Config,
   shown: {
+    readonly accounts: "some" | "none";
     readonly addresses: readonly ServiceAddress[];
     readonly material: TlsMaterial;
     readonly print: (line: string) => void;
@@ -98,6 +141,9 @@ function announce(
     shown.print(`${service.padEnd(12)} ${formatListenAddress(address)}`);
   }
   shown.print(`${"certificate".padEnd(12)} ${formatTls(describeTls(shown.material))}`);
+  if (shown.accounts === "none") {
+    shown.print(`no accounts yet: add one with 'emsmail user add NAME --data ${config.data}'`);
+  }
   shown.print(
     `ready: EMSmail ${VERSION} (${engine()}) as ${config.hostname} for ${config.domains.join(", ")}, ` +
       `relay mode ${config.relay.mode}, data in ${config.data}`,
@@ -119,17 +165,12 @@ function pems(config: Config, { cert, key }: TlsMaterial): TlsPems {
 /** How many protocol threads; 0 is none beside the main thread. */
 function threadCount(config: Config): number {
   if (config.threads !== "auto") return config.threads;
-  // Under Deno a message between threads costs more than a second thread gives.
-  return "Deno" in globalThis ? 0 : availableParallelism();
+  // Under Deno a message between threads costs more than a second thread gives. One core is left to the writer.
+  return "Deno" in globalThis ? 0 : Math.max(1, availableParallelism() - 1);
 }
 
-interface StartOptions {
-  readonly tls: TlsPems;
-  readonly addresses: readonly ServiceAddress[];
-}
-
-function start(config: Config, options: StartOptions): Promise<Running> {
-  return threadCount(config) === 0 ? startAlone(config, options) : startThreads(config, options);
+function start(config: Config, prepared: Promise<Prepared>): Promise<Running> {
+  return threadCount(config) === 0 ? startAlone(config, prepared) : startThreads(config, prepared);
 }
 
 /** What all protocol threads share. */
@@ -143,17 +184,19 @@ function sharedTables() {
 }
 
 /** Everything in one thread. */
-async function startAlone(config: Config, { tls, addresses }: StartOptions): Promise<Running> {
+async function startAlone(config: Config, prepared: Promise<Prepared>): Promise<Running> {
   const store = await openSqliteStore({
     path: storePath(config.data),
     recover: "yes",
     clock: systemClock,
   });
   const newestKey = await store.history.newestKey();
+  const { tls, addresses } = await prepared;
   const protocols = createProtocols({ slot: 1, config, tls, store, newestKey, ...sharedTables() });
   await protocols.server.listen(addresses);
   const background = startBackground(store, config);
   return {
+    accounts: await anyAccounts(store, newestKey),
     failed: new Promise<never>(() => {}),
     reload(newConfig, newTls) {
       protocols.reload(newConfig, newTls);
@@ -168,22 +211,26 @@ async function startAlone(config: Config, { tls, addresses }: StartOptions): Pro
 }
 
 /** A writer thread, protocol threads, and this thread for the rest. */
-async function startThreads(config: Config, { tls, addresses }: StartOptions): Promise<Running> {
+async function startThreads(config: Config, prepared: Promise<Prepared>): Promise<Running> {
   const database = storePath(config.data);
   const worker = startThread({ role: "writer", config, database }, []);
   const writer = controlWriter(worker);
-  await writer.ready;
-  const store = await openSqliteStore({ path: database, writer: writer.connect(), clock: systemClock });
-  const newestKey = await store.history.newestKey();
   const shared = sharedTables();
   const threads = Array.from({ length: threadCount(config) }, (_, index) => {
     const port = writer.connect();
-    const own = { role: "protocol", slot: index + 1, writer: port } as const;
-    return startThread({ ...own, config, tls, database, newestKey, addresses, ...shared }, [port]);
+    return startThread({ role: "protocol", slot: index + 1, config, database, writer: port, ...shared }, [
+      port,
+    ]);
   });
-  await Promise.all(threads.map((thread) => untilThread(thread, "ready")));
+  const ready = threads.map((thread) => untilThread(thread, "ready"));
+  const [{ tls, addresses }] = await Promise.all([prepared, writer.ready]);
+  const store = await openSqliteStore({ path: database, writer: writer.connect(), clock: systemClock });
+  const newestKey = await store.history.newestKey();
+  for (const thread of threads) order(thread, { kind: "begin", tls, addresses, newestKey });
+  await Promise.all(ready);
   const background = startBackground(store, config);
   return {
+    accounts: await anyAccounts(store, newestKey),
     failed: untilAnyFails([worker, ...threads]),
     reload(newConfig, newTls) {
       for (const thread of threads) order(thread, { kind: "reload", config: newConfig, tls: newTls });
@@ -202,6 +249,11 @@ async function startThreads(config: Config, { tls, addresses }: StartOptions): P
 
 function order(thread: Worker, message: ThreadOrder): void {
   thread.postMessage(message);
+}
+
+/** A store that has taken a message has accounts; only of one that hasn't is the list worth reading. */
+async function anyAccounts(store: Store, newestKey: number): Promise<"some" | "none"> {
+  return newestKey > 0 || (await store.directory.accounts()).length > 0 ? "some" : "none";
 }
 
 /** Rejects when a thread ends that nobody stopped: without it the service is not whole, and a restart mends that. */

@@ -26,7 +26,6 @@ export interface ProtocolThreadData {
   /** 1 and up: the message id slot and the owner of maildrop locks. */
   readonly slot: number;
   readonly config: Config;
-  readonly tls: TlsPems;
   readonly database: string;
   readonly writer: MessagePort;
   readonly counters: SharedArrayBuffer;
@@ -34,15 +33,19 @@ export interface ProtocolThreadData {
   readonly guard: GuardBuffers;
   /** The same 32 random octets for every thread. */
   readonly secret: Uint8Array;
-  /** The largest message key when the server started. */
-  readonly newestKey: number;
-  readonly addresses: readonly ServiceAddress[];
 }
 
 export type ThreadData = WriterThreadData | ProtocolThreadData;
 
 /** From the main thread. */
 export type ThreadOrder =
+  | {
+    readonly kind: "begin";
+    readonly tls: TlsPems;
+    readonly addresses: readonly ServiceAddress[];
+    /** The largest message key when the server started. */
+    readonly newestKey: number;
+  }
   | { readonly kind: "reload"; readonly config: Config; readonly tls: TlsPems }
   | { readonly kind: "stop"; readonly graceMs: number };
 

@@ -8,7 +8,7 @@ import { configureLogging } from "../base/log.ts";
 import { runWriter } from "../store/sqlite/writer_thread.ts";
 import type { WriterThreadData } from "./threads.ts";
 
-export async function runWriterThread(data: WriterThreadData): Promise<void> {
+export function runWriterThread(data: WriterThreadData): void {
   configureLogging(data.config.log);
   runWriter({ path: data.database, ports: [], control: parentPort!, recover: "yes" });
 }

@@ -32,7 +32,7 @@ export async function main(): Promise<void> {
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const program = buildProgram(io);
   try {
-    await program.root.parseAsync([...argv], { from: "user" });
+    await program.root.parseAsync(helpLast(argv), { from: "user" });
     return program.exitCode();
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -103,6 +103,12 @@ function usageWords(error: CommanderError, path: string): [message: string, advi
     default:
       return [said, see];
   }
+}
+
+/** `help user add` as `user add --help`: commander's own help command goes one level deep only. */
+function helpLast(argv: readonly string[]): string[] {
+  const [first, ...words] = argv;
+  return first === "help" && words.length > 1 ? [...words, "--help"] : [...argv];
 }
 
 /** The deepest command that the words name, for pointing at its help. */

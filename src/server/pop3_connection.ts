@@ -248,6 +248,7 @@ export class Pop3Connection implements ServedConnection {
       case "flush":
         return this.#sendOutput();
       case "close":
+        // Freed before the reply: the client's next log-in may come before its connection has closed.
         this.#release();
         this.#connection.end(this.#session.takeOutput());
         return undefined;
@@ -374,8 +375,6 @@ export class Pop3Connection implements ServedConnection {
         log.info("message removed", { id: formatMessageKey(key), account: account.name });
       }
     }
-    // Freed before the reply: the client's next log-in may come before its connection has closed.
-    this.#release();
     this.#session.updated("ok");
   }
 

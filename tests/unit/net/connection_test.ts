@@ -5,7 +5,7 @@ import * as tls from "node:tls";
 import { FakeClock } from "../../../src/base/clock.ts";
 import { Connection, isLoopback, plainAddress } from "../../../src/net/connection.ts";
 import { claim, listen } from "../../../src/net/listener.ts";
-import { tlsContext } from "../server/fixture.ts";
+import { inTime, tlsContext } from "../server/fixture.ts";
 import { until } from "../store/fixtures.ts";
 
 interface Link {
@@ -36,7 +36,7 @@ async function linked(use: (link: Link) => Promise<void>): Promise<void> {
       closed: () => told.push("(closed)"),
     });
   try {
-    await use({ client, connection, clock, told, start });
+    await inTime(use({ client, connection, clock, told, start }));
   } finally {
     client.destroy();
     connection.destroy();

@@ -116,7 +116,7 @@ export async function serving(options: Options, use: (appliance: Appliance) => P
     },
   };
   try {
-    await use(appliance);
+    await inTime(use(appliance));
   } finally {
     for (const wire of wires) wire.close();
     const stopped = server.stop(0);
@@ -125,6 +125,15 @@ export async function serving(options: Options, use: (appliance: Appliance) => P
   }
   await until(() => counters.sessions("receiver") + counters.sessions("pop3") + counters.octets() === 0)
     .catch(() => assertEquals(leftBehind(counters), { receivers: 0, pop3: 0, octets: 0 }));
+}
+
+/** Fails where a test waits for ever. */
+export async function inTime(work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("waited a minute in vain")), 60_000);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 function leftBehind(counters: SharedCounters): Record<string, number> {

@@ -143,7 +143,7 @@ Deno.test("checkRecipient() refuses for a full maildrop: by count, by octets, an
   const { recipient, store, account } = await system({
     accounts: [
       { name: "few", quotaMessages: 1 },
-      { name: "small", quotaOctets: 1000 },
+      { name: "small", quotaOctets: 1000, quotaMessages: 0 },
       { name: "default" },
       { name: "free", quotaOctets: 0, quotaMessages: 0 },
     ],

@@ -340,7 +340,7 @@ Deno.test("Pop3Connection deletes at QUIT and only there", async () => {
 });
 
 Deno.test("Pop3Connection frees the maildrop of a silent client that never closes", async () => {
-  await serving({}, async (appliance) => {
+  await serving({ config: { pop3: { takeover: 30 * MINUTE_MS } } }, async (appliance) => {
     const silent = net.connect({ host: "127.0.0.1", port: appliance.port("pop3"), allowHalfOpen: true });
     let text = "";
     silent.on("data", (bytes) => text += bytes.toString());
