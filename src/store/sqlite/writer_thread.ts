@@ -30,14 +30,6 @@ import { SqliteWriter, type WriterOptions } from "./writer.ts";
 /** Octets in one transaction beyond which the rest waits for the next, so that small messages don't wait for many large ones. */
 const COMMIT_OCTETS = 16 * 1024 * 1024;
 
-/**
- * How long a commit waits for company, in milliseconds, where the one before it had some. It costs a client of many
- * little, a lone one nothing, and makes one fsync and one rewriting of the tables' last pages serve several times as many
- * messages.
- */
-const GATHER_MS = 1;
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
-
 /** What the owner says to the thread. */
 export type ControlMessage =
   /** One more thread that writes. */
@@ -96,8 +88,6 @@ class WriterThread {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #ports = new Set<MessagePort>();
   #listening: MessagePort | undefined;
-  /** How many clients' changes the last transaction held. */
-  #company = 0;
 
   constructor(writer: SqliteWriter | undefined, failure: WireError | undefined, tickMs: number) {
     this.#writer = writer;
@@ -131,7 +121,6 @@ class WriterThread {
     const work = new Map<MessagePort, Operation[]>();
     let watching: MessagePort | undefined;
     let octets = 0;
-    let clients = 0;
     let took = false;
     const take = (port: MessagePort, message: ClientMessage) => {
       took = true;
@@ -142,28 +131,18 @@ class WriterThread {
         if (operations === undefined) work.set(port, [...message.operations]);
         else operations.push(...message.operations);
         for (const operation of message.operations) {
-          // Deliveries are not waited for by anybody, so they say nothing about how many will come.
-          if (operation.op !== "record") clients++;
           if (operation.op === "append" || operation.op === "accept") octets += operation.part.length;
         }
       }
     };
     if (firstPort !== undefined && first !== undefined) take(firstPort, first);
-    const takeAll = () => {
-      for (const port of this.#ports) {
-        while (octets < COMMIT_OCTETS) {
-          const received = receiveMessageOnPort(port);
-          if (received === undefined) break;
-          take(port, received.message as ClientMessage);
-        }
+    for (const port of this.#ports) {
+      while (octets < COMMIT_OCTETS) {
+        const received = receiveMessageOnPort(port);
+        if (received === undefined) break;
+        take(port, received.message as ClientMessage);
       }
-    };
-    takeAll();
-    if (this.#company > 1 && clients > 0 && octets < COMMIT_OCTETS) {
-      Atomics.wait(sleeper, 0, 0, GATHER_MS);
-      takeAll();
     }
-    if (clients > 0) this.#company = clients;
     this.#apply(work);
     if (watching !== undefined) this.#watch(watching);
     return took;

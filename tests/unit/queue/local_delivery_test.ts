@@ -140,12 +140,14 @@ Deno.test("LocalDelivery goes on when it is given nothing", async () => {
 
 Deno.test("LocalDelivery tries again after the store failed, ever more seldom, and loses nothing", async () => {
   const { deliveries, clock, delivery } = worker();
-  deliveries.before.push(...Array.from({ length: 10 }, () => fail));
+  const held = gate();
+  deliveries.before.push(() => held.opened.then(fail), ...Array.from({ length: 9 }, () => fail));
   deliveries.give([queued(1, "a@x.org"), queued(2, "b@x.org")]);
   await until(() => deliveries.calls === 1);
-  await settled();
   // What comes in the meantime comes behind.
   deliveries.give([queued(3, "c@x.org")]);
+  held.open();
+  await settled();
   const pausesMs: number[] = [];
   while (deliveries.calls < 11) {
     const { calls } = deliveries;
@@ -162,7 +164,7 @@ Deno.test("LocalDelivery tries again after the store failed, ever more seldom, a
   // Then the first pause is short again.
   deliveries.before.push(fail);
   deliveries.give([queued(4, "a@x.org")]);
-  await until(() => deliveries.calls === 13);
+  await until(() => deliveries.calls === 12);
   await settled();
   await clock.advance(250);
   await until(() => deliveries.recorded.flat().length === 4);

@@ -249,6 +249,19 @@ Deno.test("Pop3Connection opens a maildrop for one session at a time", async () 
   });
 });
 
+Deno.test("Pop3Connection frees the maildrop and the place before it answers QUIT", async () => {
+  await serving({ config: { pop3: { sessions: 1 } } }, async (appliance) => {
+    // This client never closes.
+    const first = net.connect({ host: "127.0.0.1", port: appliance.port("pop3"), allowHalfOpen: true });
+    let text = "";
+    first.on("data", (bytes) => text += bytes.toString());
+    first.write("USER alice\r\nPASS secret\r\nQUIT\r\n");
+    await until(() => text.includes("signing off"));
+    await appliance.authenticated("pop3");
+    first.destroy();
+  });
+});
+
 Deno.test("Pop3Connection frees a maildrop whose client leaves while it is being opened", async () => {
   const held = gate();
   let asked = 0;
