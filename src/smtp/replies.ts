@@ -196,7 +196,7 @@ export const relayRefused: Reply = reply(
 );
 /** RFC 6409 6.1: an account sends only as addresses that are its own. */
 export const senderNotYours: Reply = reply(
-  553,
+  550,
   "5.7.1",
   "Your account may not send with that sender address",
 );
