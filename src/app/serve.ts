@@ -165,9 +165,9 @@ function pems(config: Config, { cert, key }: TlsMaterial): TlsPems {
 /** How many protocol threads; 0 is none beside the main thread. */
 function threadCount(config: Config): number {
   if (config.threads !== "auto") return config.threads;
-  // Under Deno a message between threads costs more than a second thread gives. One core is left to the writer, and
-  // each thread takes 15 MB, so more than two are for those who ask for them.
-  return "Deno" in globalThis ? 0 : Math.min(2, Math.max(1, availableParallelism() - 1));
+  // Under Deno a message between threads costs more than a second thread gives. Elsewhere each takes 15 MB, so more than
+  // two are for those who ask for them.
+  return "Deno" in globalThis ? 0 : Math.min(2, availableParallelism());
 }
 
 function start(config: Config, prepared: Promise<Prepared>): Promise<Running> {

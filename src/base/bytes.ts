@@ -60,6 +60,31 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
+/** Octets allocated at a time for {@linkcode joinForOutput}: an array of its own for each reply costs four times the copying. */
+const POOL_OCTETS = 256 * 1024;
+let pool = new Uint8Array(0);
+let pooled = 0;
+
+/** Joins octet strings for writing to a socket. The result shares its buffer with others, so it must not be transferred. */
+export function joinForOutput(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  if (length > POOL_OCTETS / 4) return concat(parts);
+  if (pooled + length > pool.length) {
+    // The old pool lives on as long as something cut from it does.
+    pool = new Uint8Array(POOL_OCTETS);
+    pooled = 0;
+  }
+  const joined = pool.subarray(pooled, pooled + length);
+  pooled += length;
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
+
 /** Whether two octet strings are the same. Not for secrets: the time it takes tells where they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && asBuffer(a).equals(b);

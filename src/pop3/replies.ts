@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { concat, utf8 } from "../base/bytes.ts";
+import { joinForOutput, utf8 } from "../base/bytes.ts";
 import { clean } from "../mail/reply.ts";
 import type { ResponseCode } from "./types.ts";
 
@@ -77,7 +77,7 @@ export class Output {
     if (parts.length === 0) return undefined;
     this.#parts = [];
     this.#partOctets = 0;
-    return parts.length === 1 ? parts[0] : concat(parts);
+    return parts.length === 1 ? parts[0] : joinForOutput(parts);
   }
 
   #seal(): void {

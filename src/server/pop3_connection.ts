@@ -320,7 +320,7 @@ export class Pop3Connection implements ServedConnection {
       throw error;
     }
     this.#open = { account, lock: attempt.lock, listing };
-    log.debug("maildrop opened", { client: this.#connection.remoteAddress, account: account.name });
+    log.debug("maildrop opened", () => ({ client: this.#connection.remoteAddress, account: account.name }));
     this.#session.opened(maildrop);
   }
 
@@ -355,7 +355,7 @@ export class Pop3Connection implements ServedConnection {
     // The last part goes out together with the terminating line.
     this.#session.contentEnd();
     if (lines === "all") {
-      log.debug("message fetched", { id: formatMessageKey(key), account: account.name });
+      log.debug("message fetched", () => ({ id: formatMessageKey(key), account: account.name }));
     }
   }
 

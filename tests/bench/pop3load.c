@@ -146,7 +146,9 @@ static int consume(struct session *s, char *data, ssize_t length) {
   while (data < end) {
     char *newline = memchr(data, '\n', (size_t)(end - data));
     size_t piece = (size_t)((newline ? newline + 1 : end) - data);
-    for (size_t i = 0; i < piece && s->lineLength + i < sizeof s->line - 1; i++) s->line[s->lineLength + i] = data[i];
+    /* Of a body line only so much is kept as tells whether it is the terminating one. */
+    size_t keep = s->inBody ? 4 : sizeof s->line - 1;
+    for (size_t i = 0; i < piece && s->lineLength + i < keep; i++) s->line[s->lineLength + i] = data[i];
     s->lineLength += (unsigned)piece;
     if (s->inBody && s->step == RETR) octets += (long)piece;
     data += piece;

@@ -1,4 +1,4 @@
-import { assertEquals, assertNotStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertNotStrictEquals } from "@std/assert";
 import fc from "fast-check";
 import {
   asBuffer,
@@ -7,6 +7,7 @@ import {
   equalBytes,
   fromLatin1,
   isAscii,
+  joinForOutput,
   latin1,
   utf8,
 } from "../../../src/base/bytes.ts";
@@ -60,4 +61,15 @@ Deno.test("equalBytes() compares length and every octet", () => {
 Deno.test("isAscii() is true up to octet 127 only", () => {
   assertEquals(isAscii(Uint8Array.of(0, 127)), true);
   assertEquals(isAscii(Uint8Array.of(0, 128)), false);
+});
+
+Deno.test("joinForOutput() joins what later calls leave alone", () => {
+  const parts = (octet: number) => [new Uint8Array(1000).fill(octet), new Uint8Array(500).fill(octet)];
+  const joined = Array.from({ length: 600 }, (_, i) => joinForOutput(parts(i % 256)));
+  for (const [i, bytes] of joined.entries()) {
+    assertEquals(bytes.length, 1500);
+    assert(bytes.every((octet) => octet === i % 256));
+  }
+  assertEquals(joinForOutput([new Uint8Array(200_000), Uint8Array.of(7)]).at(-1), 7);
+  assertEquals(joinForOutput([]).length, 0);
 });
