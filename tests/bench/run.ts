@@ -168,8 +168,8 @@ async function postal(side: Side, program: "postal" | "rabid"): Promise<string> 
     ).join(""),
   );
   const args = program === "postal"
-    ? ["-m", "10", "-t", "10", "-c", "20", "-r", "1000000", "-p", `${side.smtpPort}`, "127.0.0.1", users]
-    : ["-r", "1000000", "-p", "10", "-c", "1000000", "127.0.0.1", users];
+    ? ["-m", "10", "-t", "10", "-c", "20", "-r", "1000000", `[127.0.0.1]${side.smtpPort}`, users]
+    : ["-p", "10", "-r", "1000000", "-d", "100:0", `[127.0.0.1]${side.pop3Port}`, users];
   return await output("timeout", ["65", program, ...args]);
 }
 
