@@ -1,9 +1,9 @@
 /**
  * The main thread of `emsmail serve`: brings the threads up in order, delivers, reloads on SIGHUP, stops on SIGTERM.
  *
- * Order up: configuration, data folder and its lock, certificate, ports, writer (schema, crash recovery), protocol
- * threads, delivery. Order down is the reverse, so that what a protocol thread has promised is written before the
- * writer goes.
+ * Order up: configuration, data folder and its lock; then the certificate, the ports and the writer (schema, crash
+ * recovery) side by side, while the protocol threads load; these begin when all three are there; delivery
+ * last. Order down is the reverse, so that what a protocol thread has promised is written before the writer goes.
  *
  * @module
  */
