@@ -4,7 +4,7 @@
  * @module
  */
 
-/** RFC 5321 4.5.3.1.4 asks for 512 octets at least; the extensions announced here add to MAIL and RCPT (RFC 6531, 1870, 4954). */
+/** RFC 5321 4.5.3.1.4 asks for 512 octets at least; the extensions announced here add some 800 to MAIL and RCPT (RFC 6531, 1870, 4954, 3461). */
 export const COMMAND_LINE_OCTETS = 2048;
 /** A SASL response may be far longer than a command (RFC 4954 4: 12288 octets). */
 export const AUTH_LINE_OCTETS = 12_288;
@@ -72,3 +72,63 @@ export const MAILDROP_TAKEOVER_MS = 2 * 60_000;
 export const POP3_PIPELINED_OCTETS = 64 * 1024;
 /** POP3 output that may gather before the server is asked to write it out. */
 export const POP3_FLUSH_OCTETS = 64 * 1024;
+/** The seed, Figure 2: "this should keep the number of receiver tasks to one". */
+export const BUFFER_RECEIVERS = 1;
+/** RFC 5321 4.5.4.1: the first tries close together, later ones 2 to 4 hours apart. */
+export const RETRY_MS: readonly number[] = [5, 15, 30, 60, 120, 240].map((minutes) => minutes * 60_000);
+/** RFC 5321 4.5.4.1: at least 4 to 5 days. */
+export const QUEUE_EXPIRE_MS = 5 * 86_400_000;
+/** Long enough for most troubles to pass, short enough for a sender to use the telephone the same day. */
+export const DELAY_NOTICE_MS = 4 * 60 * 60_000;
+/** More at a time are taken for an attack by many receivers. */
+export const CONNECTIONS_PER_HOST = 8;
+/** All connections to other systems: files and memory are bounded, and a burst to many domains goes on in parallel. */
+export const CONNECTIONS_OUT = 100;
+/** RFC 5321 4.5.3.1.8: every server takes 100. */
+export const RECIPIENTS_OUT = 100;
+/** How long dialogues are kept: long enough to ask for them after a holiday week. */
+export const RETIRED_MS = 14 * 86_400_000;
+/** One question to one DNS server; a server that is up answers within a second or two. */
+export const DNS_TIMEOUT_MS = 5000;
+/** How long a rewritten sender's address takes notifications: longer than any host tries, with queue.expire of days on the way. */
+export const SRS_DAYS = 21;
+/** DNS answers remembered: some for each of a few thousand domains. */
+export const DNS_CACHE_ENTRIES = 10_000;
+/** Larger replies are answers, but are not remembered, so that the entries together stay within 40 MB. */
+export const DNS_CACHED_OCTETS = 4096;
+/** A record that claims to live shorter still serves the recipients of one message. */
+export const DNS_TTL_LEAST_MS = 1000;
+/** Who moves a mail host waits an hour for it, whatever the old record said. */
+export const DNS_TTL_MOST_MS = 60 * 60_000;
+/** RFC 2308 5 allows hours; a domain whose records were forgotten gets its mail soon after they are there. */
+export const DNS_NEGATIVE_TTL_MS = 5 * 60_000;
+/** RFC 2308 7.1: at most 5 minutes; this is long enough for one message's recipients not to ask again. */
+export const DNS_FAILURE_TTL_MS = 5000;
+/** Names that lead to other names: a longer chain is a loop or a mistake. */
+export const DNS_ALIASES = 10;
+/** Questions on their way at a time, each with a socket of its own; later ones wait. */
+export const DNS_QUESTIONS = 200;
+/** Mail hosts tried for one domain: RFC 5321 5.1 lets the number be bounded, and the rest serve no one who is up. */
+export const HOSTS_PER_DOMAIN = 20;
+/** Addresses tried for one host. */
+export const ADDRESSES_PER_HOST = 8;
+/** A line of another server's reply: RFC 5321 4.5.3.1.5 allows 512 octets, and servers that list much in one line exist. */
+export const CLIENT_REPLY_LINE_OCTETS = 2048;
+/** Lines of another server's reply: EHLO's is the longest that is honest, with some 30. */
+export const CLIENT_REPLY_LINES = 100;
+/** All of another server's reply. */
+export const CLIENT_REPLY_OCTETS = 64 * 1024;
+/** Characters of a reply that are kept with each recipient: what a person can read. */
+export const CLIENT_REPLY_KEPT = 2000;
+/** Commands to another server in flight where it offers PIPELINING: their replies fit the buffers of both systems (RFC 2920 3.1). */
+export const PIPELINED_COMMANDS = 100;
+/** A dialogue that is kept with a try: some 200 lines. */
+export const DIALOGUE_OCTETS = 16 * 1024;
+/** SCRAM iterations that a server may make us do at a log-in: some 300 ms of one core; servers ask for 4,096 to 200,000. */
+export const SCRAM_CLIENT_ITERATIONS = 600_000;
+/** How long a submission may ask to be held (RFC 4865): over the longest holiday, and no store for years. */
+export const FUTURE_RELEASE_MS = 30 * 86_400_000;
+/** Strangers told at a time that they may not use a listener; more of them are cut off with the same words. */
+export const REFUSED_SESSIONS = 20;
+/** How long such a stranger may take to say QUIT. */
+export const REFUSED_IDLE_MS = 10_000;

@@ -19,8 +19,11 @@ import { clientNetwork } from "./client_network.ts";
 import { THREADS } from "./limits.ts";
 import type { Random } from "./random.ts";
 
-/** SMTP receivers and POP3 sessions. */
-export type SessionKind = "receiver" | "pop3";
+/**
+ * SMTP receivers and POP3 sessions; the buffer host's receivers, counted apart so that they leave users theirs; and
+ * strangers on a listener that is closed to them, who are about to be gone.
+ */
+export type SessionKind = "receiver" | "pop3" | "buffer" | "stranger";
 
 /** How many sessions may be open at a time. */
 export interface SessionLimits {
@@ -32,7 +35,7 @@ export interface SessionLimits {
 /** `full`: no more in all; `client-full`: no more of this client. */
 export type Entry = "entered" | "full" | "client-full";
 
-const KINDS: readonly SessionKind[] = ["receiver", "pop3"];
+const KINDS: readonly SessionKind[] = ["receiver", "pop3", "buffer", "stranger"];
 const PLACES = 2048;
 const ROW = KINDS.length * (1 + PLACES);
 const ROWS = 1 + THREADS;
