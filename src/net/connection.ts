@@ -6,6 +6,9 @@
  * sending (unread input is drained for a while, since closing over it makes the kernel reset the connection and destroy
  * the last reply).
  *
+ * Either end of a TLS handshake: {@linkcode Connection.secure} as the server, {@linkcode Connection.secureAsClient} as the
+ * client, which reports on the server's certificate and leaves it to the caller what that means.
+ *
  * States: open -> (handshaking -> open) -> ending -> closed.
  *
  * @module
@@ -13,6 +16,15 @@
 import type { Socket } from "node:net";
 import { type SecureContext, TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../base/clock.ts";
+import {
+  type ClientTlsOptions,
+  handshakeReason,
+  openClientTls,
+  type PeerTls,
+  peerTls,
+} from "./client_tls.ts";
+
+export type { ClientTlsOptions, PeerTls };
 
 /** How long a TLS handshake may take, in milliseconds: a minute lets a slow device through and bounds the rest. */
 const HANDSHAKE_MS = 60_000;
@@ -103,14 +115,56 @@ export class Connection {
    * `TLSv1.3 TLS_AES_256_GCM_SHA384`; rejects, with the connection closed, when the handshake fails or takes too long.
    */
   secure(context: SecureContext): Promise<string> {
+    const plain = this.#releaseSocket();
+    const secured = new TLSSocket(plain, { isServer: true, secureContext: context });
+    return this.#handshake(secured, {
+      event: "secure",
+      timeoutMs: HANDSHAKE_MS,
+      outcome: () => tlsDescription(secured),
+    });
+  }
+
+  /**
+   * Makes the connection a TLS client's, by an upgrade in place (RFC 3207) or before its first octet (RFC 8314). Resolves
+   * whatever the server's certificate is worth: {@linkcode PeerTls.verified} says so. Rejects, with the connection closed,
+   * when the handshake fails or takes too long, and when the server sent octets that the handler didn't get before it:
+   * they would be plaintext that somebody put in (RFC 3207 6).
+   */
+  secureAsClient(options: ClientTlsOptions): Promise<PeerTls> {
+    const plain = this.#releaseSocket();
+    if (plain.readableLength > 0 || plain.readableEnded || plain.destroyed) {
+      const reason = plain.readableLength > 0 ? "the server spoke before it" : "the connection is closed";
+      this.destroy();
+      return Promise.reject(new Error(`TLS handshake failed: ${reason}`));
+    }
+    const secured = openClientTls(plain, options);
+    return this.#handshake(secured, {
+      event: "secureConnect",
+      timeoutMs: options.timeoutMs ?? HANDSHAKE_MS,
+      outcome: () => peerTls(secured, { ...options, description: tlsDescription(secured) }),
+    });
+  }
+
+  /** Lets go of the plain socket, for TLS to read from it. */
+  #releaseSocket(): Socket {
     const plain = this.#socket;
     plain.removeListener("data", this.#onData);
     plain.removeListener("end", this.#onEnd);
     plain.removeListener("drain", this.#onDrain);
     // Under Deno the upgrade hangs while the plain socket is still flowing.
     plain.pause();
+    return plain;
+  }
+
+  #handshake<T>(
+    secured: TLSSocket,
+    { event, timeoutMs, outcome }: {
+      readonly event: "secure" | "secureConnect";
+      readonly timeoutMs: number;
+      readonly outcome: () => T;
+    },
+  ): Promise<T> {
     this.#state = "handshaking";
-    const secured = new TLSSocket(plain, { isServer: true, secureContext: context });
     this.#socket = secured;
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
@@ -118,24 +172,29 @@ export class Connection {
         reject(error);
         this.destroy();
       };
+      const failed = (error: Error) => fail(new Error(`TLS handshake failed: ${handshakeReason(error)}`));
       const closed = () => fail(new Error("connection closed during the TLS handshake"));
-      this.#timer = this.#clock.after(HANDSHAKE_MS, () => fail(new Error("TLS handshake took too long")));
-      secured.once("error", fail);
+      this.#timer = this.#clock.after(timeoutMs, () => fail(new Error("TLS handshake took too long")));
+      secured.once("error", failed);
       secured.once("close", closed);
       // A peer that leaves without a word is not worth a minute.
       secured.once("end", closed);
-      secured.once("secure", () => {
+      secured.once(event, () => {
         if (this.#state !== "handshaking") return;
         this.#timer?.cancel();
         this.#state = "open";
-        secured.removeListener("error", fail);
+        secured.removeListener("error", failed);
         secured.removeListener("close", closed);
         secured.removeListener("end", closed);
         secured.on("error", this.#onError);
         secured.on("close", this.#onClose);
         this.#lastActivityMs = this.#clock.nowMs();
         if (this.#handler !== undefined) this.#listen();
-        resolve(`${secured.getProtocol() ?? "TLS"} ${secured.getCipher()?.name ?? ""}`.trim());
+        try {
+          resolve(outcome());
+        } catch (error) {
+          fail(error as Error);
+        }
       });
     });
   }
@@ -196,6 +255,11 @@ export class Connection {
     this.#timer?.cancel();
     this.#handler?.closed();
   };
+}
+
+/** `TLSv1.3 TLS_AES_256_GCM_SHA384`. */
+function tlsDescription(secured: TLSSocket): string {
+  return `${secured.getProtocol() ?? "TLS"} ${secured.getCipher()?.name ?? ""}`.trim();
 }
 
 /** `::ffff:192.0.2.1` as `192.0.2.1`, `fe80::1%eth0` as `fe80::1`. */
