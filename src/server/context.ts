@@ -25,6 +25,8 @@ export interface ServerContext {
   readonly counters: SharedCounters;
   readonly clock: Clock;
   nextKey(): MessageKey;
+  /** What rewritten senders' addresses are made with; undefined where there is no such secret, and they mean nothing. */
+  srsSecret(): Uint8Array | undefined;
 }
 
 /** The services, by the names the configuration gives their listeners. */

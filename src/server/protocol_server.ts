@@ -3,7 +3,8 @@
  * an orderly way.
  *
  * Guarantees: the numbers of receivers (in all and for each client) and of POP3 sessions hold across all threads; a
- * connection beyond them is told so (421 4.3.2, -ERR [SYS/TEMP]) before it is closed.
+ * connection beyond them is told so (421 4.3.2, -ERR [SYS/TEMP]) before it is closed. A client that a listener is not for
+ * is told so in the greeting, and has a few seconds to say QUIT (admission.ts decides).
  *
  * @module
  */
@@ -11,11 +12,14 @@ import { getLogger } from "@logtape/logtape";
 import type { Socket } from "node:net";
 import { utf8 } from "../base/bytes.ts";
 import type { Timer } from "../base/clock.ts";
+import { REFUSED_IDLE_MS } from "../base/limits.ts";
 import type { Entry, SessionKind } from "../base/shared.ts";
-import { formatReply } from "../mail/reply.ts";
+import type { Config } from "../config/config.ts";
+import { formatReply, type Reply } from "../mail/reply.ts";
 import { Connection } from "../net/connection.ts";
 import { listen, type ListenAddress, type Listener } from "../net/listener.ts";
 import * as replies from "../smtp/replies.ts";
+import { type Admission, admit } from "./admission.ts";
 import type { ServedConnection, ServerContext, Service } from "./context.ts";
 import { Pop3Connection } from "./pop3_connection.ts";
 import { SmtpConnection } from "./smtp_connection.ts";
@@ -31,6 +35,16 @@ const LAST_WORDS_MS = 500;
 export interface ServiceAddress {
   readonly service: Service;
   readonly address: ListenAddress;
+}
+
+/** A connection that was let in. */
+interface Link {
+  readonly connection: Connection;
+  /** Counts it out. */
+  readonly leave: () => void;
+  readonly admission: Admission;
+  /** The TLS session's description, once there is one. */
+  readonly tls?: string;
 }
 
 export class ProtocolServer {
@@ -77,32 +91,33 @@ export class ProtocolServer {
 
   #accept(service: Service, socket: Socket): void {
     const connection = new Connection(socket, this.#context.clock);
-    const protocol = service === "pop3" || service === "pop3s" ? "pop3" : "receiver";
-    const config = this.#context.config();
     const client = connection.remoteAddress;
-    const entry = this.#context.counters.tryEnter(protocol, client, {
-      total: protocol === "receiver" ? config.receivers : config.pop3.sessions,
-      perClient: protocol === "receiver" ? config.receiversPerClient : config.pop3.sessions,
-    });
-    if (entry !== "entered" || this.#state === "stopping") {
-      if (entry === "entered") this.#context.counters.leave(protocol, client);
-      log.warn("connection refused", { service, client, limit: entry });
-      return this.#refuse(service, { connection, limit: entry });
+    const admission = admit(this.#context.config(), { service, client });
+    const { kind, limits, refusal } = admission;
+    const entry = this.#context.counters.tryEnter(kind, client, limits);
+    if (refusal !== undefined) {
+      log.info("client refused", { service, client, reply: refusal.lines.join(" ") });
     }
-    const leave = () => this.#context.counters.leave(protocol, client);
+    if (entry !== "entered" || this.#state === "stopping") {
+      if (entry === "entered") this.#context.counters.leave(kind, client);
+      if (refusal === undefined) log.warn("connection refused", { service, client, limit: entry });
+      return this.#refuse(service, { connection, answer: refusal ?? tooMany(entry) });
+    }
+    const leave = () => this.#context.counters.leave(kind, client);
     if (service === "submissions" || service === "pop3s") {
-      void this.#acceptTls(service, { connection, leave });
-    } else this.#serve(service, { connection, leave });
+      void this.#acceptTls(service, { connection, leave, admission });
+    } else this.#serve(service, { connection, leave, admission });
   }
 
   async #acceptTls(
     service: "submissions" | "pop3s",
-    { connection, leave }: { readonly connection: Connection; readonly leave: () => void },
+    link: Link,
   ): Promise<void> {
+    const { connection, leave } = link;
     this.#handshakes.add(connection);
     try {
       const tls = await connection.secure(this.#context.tls());
-      this.#serve(service, { connection, leave, tls });
+      this.#serve(service, { ...link, tls });
     } catch (error) {
       leave();
       log.info("TLS handshake failed", { service, client: connection.remoteAddress, error: String(error) });
@@ -111,10 +126,7 @@ export class ProtocolServer {
     }
   }
 
-  #serve(
-    service: Service,
-    link: { readonly connection: Connection; readonly leave: () => void; readonly tls?: string },
-  ): void {
+  #serve(service: Service, link: Link): void {
     const closed = () => {
       this.#connections.delete(served);
       if (this.#connections.size === 0) this.#stopping?.();
@@ -123,16 +135,15 @@ export class ProtocolServer {
     const options = { context: this.#context, tls: link.tls, ended: link.leave, closed };
     const served: ServedConnection = service === "pop3" || service === "pop3s"
       ? new Pop3Connection(link.connection, { ...options, service })
-      : new SmtpConnection(link.connection, { ...options, service });
-    this.#connections.set(served, service === "pop3" || service === "pop3s" ? "pop3" : "receiver");
+      : new SmtpConnection(link.connection, { ...options, service, refusal: link.admission.refusal });
+    this.#connections.set(served, link.admission.kind);
   }
 
   /** Says why in the clear; a client that began with TLS only sees the connection close. */
   #refuse(
     service: Service,
-    { connection, limit }: { readonly connection: Connection; readonly limit: Entry },
+    { connection, answer }: { readonly connection: Connection; readonly answer: Reply },
   ): void {
-    const answer = limit === "client-full" ? replies.tooManyFromClient : replies.tooManyReceivers;
     if (service === "smtp" || service === "submission") connection.write(formatReply(answer));
     if (service === "pop3") {
       connection.write(utf8("-ERR [SYS/TEMP] too many sessions; try again in a minute\r\n"));
@@ -144,12 +155,28 @@ export class ProtocolServer {
     this.#sweep = this.#context.clock.after(SWEEP_MS, () => {
       const { limits } = this.#context.config();
       const nowMs = this.#context.clock.nowMs();
-      for (const [connection, protocol] of this.#connections) {
+      for (const [connection, kind] of this.#connections) {
         const sinceMs = connection.waitingSinceMs;
-        const limitMs = protocol === "receiver" ? limits.smtpIdle : limits.pop3Idle;
-        if (sinceMs !== undefined && nowMs - sinceMs > limitMs) connection.timeOut();
+        if (sinceMs !== undefined && nowMs - sinceMs > idleMs(kind, limits)) connection.timeOut();
       }
       this.#scheduleSweep();
     });
   }
+}
+
+/** How long a session of a kind may be silent, in milliseconds. */
+function idleMs(kind: SessionKind, limits: Config["limits"]): number {
+  switch (kind) {
+    case "receiver":
+    case "buffer":
+      return limits.smtpIdle;
+    case "pop3":
+      return limits.pop3Idle;
+    case "stranger":
+      return REFUSED_IDLE_MS;
+  }
+}
+
+function tooMany(entry: Entry): Reply {
+  return entry === "client-full" ? replies.tooManyFromClient : replies.tooManyReceivers;
 }

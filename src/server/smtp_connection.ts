@@ -8,20 +8,27 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { RECEIVED_FIELDS } from "../base/limits.ts";
-import { type Address, canonicalAddress, formatAddress } from "../mail/address.ts";
-import type { Envelope, Origin, TransmissionType } from "../mail/envelope.ts";
+import { inCidrs } from "../base/cidr.ts";
+import { FUTURE_RELEASE_MS, RECEIVED_FIELDS } from "../base/limits.ts";
+import { formatAddress } from "../mail/address.ts";
 import { formatMessageKey } from "../mail/message_id.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { type Connection, isLoopback } from "../net/connection.ts";
 import * as replies from "../smtp/replies.ts";
-import { type SmtpEvent, SmtpSession } from "../smtp/session.ts";
+import {
+  type MailEvent,
+  type RcptEvent,
+  type SmtpEvent,
+  SmtpSession,
+  type SmtpSettings,
+} from "../smtp/session.ts";
 import type { Account } from "../store/types.ts";
 import { StoreError } from "../store/types.ts";
 import type { ExchangeStep } from "./login/authenticator.ts";
 import type { ServedConnection, ServerContext, Service } from "./context.ts";
 import { IncomingMessage } from "./incoming_message.ts";
-import { checkRecipient, checkSender, expandMailbox, verifyMailbox } from "./mailboxes.ts";
+import { checkRecipient, checkSender, expandMailbox, mayRelay, verifyMailbox } from "./mailboxes.ts";
+import { formatPath, originOf, SmtpTransaction } from "./smtp_transaction.ts";
 
 const log = getLogger(["emsmail", "smtp"]);
 
@@ -33,23 +40,12 @@ export interface SmtpConnectionOptions {
   readonly service: Exclude<Service, "pop3" | "pop3s">;
   /** The TLS session's description where the connection began with TLS. */
   readonly tls?: string;
+  /** Said in place of the greeting: there is no service for this client (RFC 5321 3.1). */
+  readonly refusal?: Reply;
   /** Called once, when the session is over, though the peer may not have closed yet. */
   readonly ended: () => void;
   /** Called once, when the connection is gone. */
   readonly closed: () => void;
-}
-
-type MailEvent = Extract<SmtpEvent, { kind: "mail" }>;
-
-/** The transaction in progress. */
-interface Transaction {
-  readonly mail: MailEvent;
-  readonly recipients: Address[];
-  /** Canonical forms, so that a recipient named twice gets one copy. */
-  readonly known: Set<string>;
-  message?: IncomingMessage;
-  /** The message was given up in its middle: the answer at its end. */
-  failure?: Reply;
 }
 
 export class SmtpConnection implements ServedConnection {
@@ -57,7 +53,7 @@ export class SmtpConnection implements ServedConnection {
   readonly #context: ServerContext;
   readonly #options: SmtpConnectionOptions;
   readonly #session: SmtpSession;
-  #transaction: Transaction | undefined;
+  #transaction: SmtpTransaction | undefined;
   #account: Account | undefined;
   /** Where the next SASL response goes. */
   #respond: Extract<ExchangeStep, { kind: "challenge" }>["respond"] | undefined;
@@ -83,7 +79,7 @@ export class SmtpConnection implements ServedConnection {
       ended: options.ended,
       closed: () => this.#closed(),
     });
-    this.#session.greet();
+    this.#session.greet(options.refusal);
     this.#flush();
   }
 
@@ -103,7 +99,7 @@ export class SmtpConnection implements ServedConnection {
     }
   }
 
-  #settings() {
+  #settings(): SmtpSettings {
     const config = this.#context.config();
     const { service } = this.#options;
     const mayBeClear = config.smtp.plainAuth === "always" || isLoopback(this.#connection.remoteAddress);
@@ -118,7 +114,16 @@ export class SmtpConnection implements ServedConnection {
       starttls: service === "submissions" ? "none" : "offered",
       auth: mayBeClear ? "always" : "tls-only",
       mechanisms: config.auth.mechanisms,
-    } as const;
+      // RFC 4865 is for submission.
+      ...service === "smtp" ? {} : { futureRelease: this.#futureRelease() },
+    };
+  }
+
+  #futureRelease(): NonNullable<SmtpSettings["futureRelease"]> {
+    return {
+      maxSeconds: FUTURE_RELEASE_MS / 1000,
+      latestMs: this.#context.clock.nowMs() + FUTURE_RELEASE_MS,
+    };
   }
 
   // ---------------------------------------------------------------- the loop
@@ -236,7 +241,9 @@ export class SmtpConnection implements ServedConnection {
     const transaction = this.#transaction;
     void this.#abandon();
     if (transaction === undefined) return;
-    this.#transaction = { ...transaction, message: undefined, failure };
+    transaction.message = undefined;
+    transaction.failure = failure;
+    this.#transaction = transaction;
   }
 
   #closed(): void {
@@ -257,7 +264,7 @@ export class SmtpConnection implements ServedConnection {
       case "mail":
         return this.#mail(event);
       case "rcpt":
-        return this.#rcpt(event.recipient);
+        return this.#rcpt(event);
       case "data":
         return this.#data();
       case "data-end":
@@ -286,43 +293,51 @@ export class SmtpConnection implements ServedConnection {
       account: this.#account,
     });
     if (refusal !== undefined) return this.#session.answer(refusal);
-    this.#transaction = { mail: event, recipients: [], known: new Set() };
+    this.#transaction = new SmtpTransaction(event, { nowMs: this.#context.clock.nowMs() });
     this.#session.answer(replies.senderOk);
   }
 
-  async #rcpt(recipient: Address): Promise<void> {
+  async #rcpt(event: RcptEvent): Promise<void> {
     const transaction = this.#transaction!;
+    const { recipient } = event;
+    const client = this.#connection.remoteAddress;
     const refusal = await checkRecipient(recipient, {
       context: this.#context,
       announcedOctets: transaction.mail.size ?? 0,
+      mayRelay: mayRelay(this.#context.config(), { account: this.#account, client }),
+      sender: transaction.mail.reversePath,
     });
     if (refusal !== undefined) {
       log.info("recipient refused", {
-        client: this.#connection.remoteAddress,
+        client,
         from: formatPath(transaction.mail.reversePath),
         to: formatAddress(recipient),
         reply: `${refusal.code} ${refusal.enhanced ?? ""}`.trim(),
       });
       return this.#session.answer(refusal);
     }
-    const canonical = canonicalAddress(recipient);
-    if (!transaction.known.has(canonical)) {
-      transaction.known.add(canonical);
-      transaction.recipients.push(recipient);
-    }
+    transaction.add(event);
     this.#session.answer(replies.recipientOk);
   }
 
   #data(): undefined {
     const transaction = this.#transaction!;
+    const config = this.#context.config();
+    const trusted = inCidrs(this.#connection.remoteAddress, config.relay.clients) ? "yes" : "no";
     transaction.message = new IncomingMessage({
       key: this.#context.nextKey(),
-      envelope: this.#envelope(transaction),
-      origin: this.#origin(transaction.mail.smtpUtf8),
-      hostname: this.#context.config().hostname,
-      missingFields: this.#options.service === "smtp" ? "leave" : "add",
+      envelope: transaction.envelope(),
+      origin: originOf(transaction, {
+        session: this.#session,
+        client: this.#connection.remoteAddress,
+        account: this.#account?.name,
+        trusted,
+      }),
+      hostname: config.hostname,
+      // RFC 6409 8; a device that sends without a log-in submits too, on whatever port.
+      missingFields: this.#options.service === "smtp" && trusted === "no" ? "leave" : "add",
       announcedOctets: transaction.mail.size,
-      memoryOctets: this.#context.config().limits.memoryBytes,
+      memoryOctets: config.limits.memoryBytes,
       spool: this.#context.store.spool,
       counters: this.#context.counters,
       clock: this.#context.clock,
@@ -355,7 +370,7 @@ export class SmtpConnection implements ServedConnection {
     this.#session.answer(refusal);
   }
 
-  async #accept(transaction: Transaction, message: IncomingMessage): Promise<void> {
+  async #accept(transaction: SmtpTransaction, message: IncomingMessage): Promise<void> {
     // Earlier replies (354 among them) must not wait for the disk.
     this.#flush();
     const size = await message.accept();
@@ -365,7 +380,7 @@ export class SmtpConnection implements ServedConnection {
       id,
       client: this.#connection.remoteAddress,
       from: formatPath(transaction.mail.reversePath),
-      to: transaction.recipients.map(formatAddress).join(","),
+      to: transaction.recipients.join(","),
       size,
       account: this.#account?.name,
     });
@@ -436,26 +451,4 @@ export class SmtpConnection implements ServedConnection {
       log.info("TLS handshake failed", { client: this.#connection.remoteAddress, error: String(error) });
     }
   }
-
-  #envelope(transaction: Transaction): Envelope {
-    return {
-      reversePath: transaction.mail.reversePath === null ? "" : formatAddress(transaction.mail.reversePath),
-      recipients: transaction.recipients.map(formatAddress),
-      smtpUtf8: transaction.mail.smtpUtf8,
-    };
-  }
-
-  #origin(smtpUtf8: boolean): Origin {
-    const { esmtp, tls, helo } = this.#session;
-    const secured = tls === undefined ? "" : "S";
-    const authenticated = this.#account === undefined ? "" : "A";
-    // RFC 6531 4.3 and RFC 3848 name these.
-    const base = smtpUtf8 ? "UTF8SMTP" : esmtp === "yes" ? "ESMTP" : "SMTP";
-    const transmission = base === "SMTP" ? base : `${base}${secured}${authenticated}` as TransmissionType;
-    return { client: this.#connection.remoteAddress, helo, transmission, account: this.#account?.name, tls };
-  }
-}
-
-function formatPath(path: Address | null): string {
-  return path === null ? "<>" : formatAddress(path);
 }

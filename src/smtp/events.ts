@@ -4,6 +4,7 @@
  * @module
  */
 import type { Address } from "../mail/address.ts";
+import type { MessageRequests, RecipientRequests } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";
 
 export interface SmtpSettings {
@@ -27,17 +28,34 @@ export interface SmtpSettings {
   readonly auth: "never" | "tls-only" | "always";
   /** SASL mechanisms in order of preference, in upper case. */
   readonly mechanisms: readonly string[];
+  /** How long a message may be held before it is sent on (RFC 4865); undefined: not offered. */
+  readonly futureRelease?: {
+    readonly maxSeconds: number;
+    /** The latest moment that may be named, in milliseconds since 1970. */
+    readonly latestMs: number;
+  };
 }
 
 /**
  * Where a session stands between two commands:
+ * - `refused`: the greeting was a refusal, and only QUIT is left;
  * - `greeted`: neither HELO nor EHLO was said (or it was, before STARTTLS);
  * - `ready`: it was, and no transaction is open;
  * - `mail`: MAIL was accepted, but no recipient yet;
  * - `rcpt`: at least one recipient was accepted;
  * - `chunks`: at least one BDAT chunk was taken, and not the last.
  */
-export type SmtpState = "greeted" | "ready" | "mail" | "rcpt" | "chunks";
+export type SmtpState = "refused" | "greeted" | "ready" | "mail" | "rcpt" | "chunks";
+
+/** {@linkcode MessageRequests} as MAIL says them: times count from now, which nobody knows here. */
+export interface AskedRequests extends Omit<MessageRequests, "holdUntilMs" | "deliverBy"> {
+  /** Not to be sent on until then (RFC 4865); `atMs` in milliseconds since 1970. */
+  readonly hold?:
+    | { readonly kind: "for"; readonly seconds: number }
+    | { readonly kind: "until"; readonly atMs: number };
+  /** To be delivered within so many seconds, which an earlier system may have used up (RFC 2852). */
+  readonly deliverBy?: Omit<NonNullable<MessageRequests["deliverBy"]>, "byMs"> & { readonly seconds: number };
+}
 
 export interface MailEvent {
   readonly kind: "mail";
@@ -45,10 +63,17 @@ export interface MailEvent {
   readonly reversePath: Address | null;
   /** What SIZE announced, in octets (RFC 1870). */
   readonly size?: number;
-  readonly body: "7BIT" | "8BITMIME";
   readonly smtpUtf8: boolean;
+  readonly requests: AskedRequests;
   /** A valid AUTH parameter (RFC 4954 5), decoded: a mailbox or `<>`. It is the client's claim, nothing more. */
   readonly authParam?: string;
+}
+
+export interface RcptEvent {
+  readonly kind: "rcpt";
+  readonly recipient: Address;
+  /** Absent: nothing was asked for. */
+  readonly requests?: RecipientRequests;
 }
 
 /**
@@ -57,7 +82,7 @@ export interface MailEvent {
  */
 export type SmtpEvent =
   | MailEvent
-  | { readonly kind: "rcpt"; readonly recipient: Address }
+  | RcptEvent
   /** DATA or the first BDAT: any positive answer lets the message come, and is sent (as 354) only for DATA. */
   | { readonly kind: "data" }
   /** Octets of the message in order, without dot-stuffing. They may be a view of what was given to `receive`. */

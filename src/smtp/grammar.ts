@@ -5,27 +5,23 @@
  * {@linkcode Reply} to send.
  *
  * Liberal on purpose, since real clients need it: spaces after the colon of MAIL FROM and RCPT TO, an address without
- * its brackets, any name in HELO. Deliberately absent: the parameters of extensions that are not announced (DSN's RET,
- * ENVID, NOTIFY and ORCPT).
+ * its brackets, any name in HELO. What follows a path is in parameters.ts.
  *
  * @module
  */
 import { decodeUtf8, latin1 } from "../base/bytes.ts";
-import { type Address, needsUtf8, parseAddress } from "../mail/address.ts";
+import { needsUtf8, parseAddress } from "../mail/address.ts";
 import type { Reply } from "../mail/reply.ts";
-import type { MailEvent } from "./events.ts";
+import type { MailEvent, RcptEvent } from "./events.ts";
+import { parseParameters, readMailParameters, readRcptParameters } from "./parameters.ts";
 import * as replies from "./replies.ts";
+import { isReply } from "./replies.ts";
 
 export interface Command {
   /** In upper case; "" where the line begins with none. */
   readonly verb: string;
   /** What follows the verb, without the spaces around it. */
   readonly argument: string;
-}
-
-/** Whether a parser's answer is a refusal. */
-export function isReply<T extends object>(answer: T | Reply): answer is Reply {
-  return "lines" in answer;
 }
 
 // RFC 5321 4.1.1: a server should tolerate white space before CRLF.
@@ -94,29 +90,10 @@ function splitPath(text: string): PathAndRest | undefined {
   return match === null ? undefined : { path: match[1]!.replace(SOURCE_ROUTE, ""), rest: match[2] ?? "" };
 }
 
-// esmtp-param   = esmtp-keyword ["=" esmtp-value]       ; RFC 5321 4.1.2
-// esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
-// esmtp-value   = 1*(%d33-60 / %d62-126 / UTF8-non-ascii) ; RFC 6531 3.3
-const PARAMETER = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:=([\x21-\x3c\x3e-\x7e\u00a0-\u{10ffff}]+))?$/u;
-
-/** Parameters by keyword in upper case; a keyword without value gives "". */
-function parseParameters(text: string): ReadonlyMap<string, string> | Reply {
-  const parameters = new Map<string, string>();
-  if (text === "") return parameters;
-  for (const word of text.split(/ +/)) {
-    const match = PARAMETER.exec(word);
-    if (match === null) return replies.badParameter(`Parameter '${word}' is not KEYWORD or KEYWORD=value`);
-    const keyword = match[1]!.toUpperCase();
-    if (parameters.has(keyword)) return replies.badParameter(`Parameter ${keyword} stands there twice`);
-    parameters.set(keyword, match[2] ?? "");
-  }
-  return parameters;
-}
-
 const FROM = /^FROM *: */i;
 const TO = /^TO *: */i;
-export const MAIL_USAGE = "MAIL FROM:<address> [SIZE=octets] [BODY=7BIT|8BITMIME] [SMTPUTF8] [AUTH=address]";
-export const RCPT_USAGE = "RCPT TO:<address>";
+export const MAIL_USAGE = "MAIL FROM:<address> [parameters EHLO has announced]";
+export const RCPT_USAGE = "RCPT TO:<address> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]";
 
 /**
  * MAIL's argument.
@@ -139,42 +116,6 @@ export function parseMail(argument: string): MailEvent | Reply {
   return { kind: "mail", reversePath: address, ...mail };
 }
 
-type MailParameters = Omit<MailEvent, "kind" | "reversePath">;
-
-function readMailParameters(parameters: ReadonlyMap<string, string>): MailParameters | Reply {
-  let size: number | undefined;
-  let body: MailEvent["body"] = "7BIT";
-  let smtpUtf8 = false;
-  let authParam: string | undefined;
-  for (const [keyword, value] of parameters) {
-    switch (keyword) {
-      case "SIZE": // RFC 1870 4: size-value = 1*20DIGIT
-        if (!/^[0-9]{1,20}$/.test(value)) return replies.badParameter("SIZE must be a number of octets");
-        size = Number(value);
-        break;
-      case "BODY": { // RFC 6152 2
-        const type = value.toUpperCase();
-        if (type === "BINARYMIME") return replies.binaryNotOffered;
-        if (type !== "7BIT" && type !== "8BITMIME") {
-          return replies.badParameter("BODY must be 7BIT or 8BITMIME");
-        }
-        body = type;
-        break;
-      }
-      case "SMTPUTF8": // RFC 6531 3.4
-        if (value !== "") return replies.badParameter("SMTPUTF8 takes no value");
-        smtpUtf8 = true;
-        break;
-      case "AUTH": // RFC 4954 5
-        authParam = parseAuthParameter(value);
-        break;
-      default:
-        return replies.unknownParameter(keyword, "MAIL");
-    }
-  }
-  return { size, body, smtpUtf8, authParam };
-}
-
 /**
  * RCPT's argument.
  *
@@ -183,7 +124,7 @@ function readMailParameters(parameters: ReadonlyMap<string, string>): MailParame
  *        [SP Rcpt-parameters] CRLF                              ; RFC 5321 4.1.1.3
  * ```
  */
-export function parseRcpt(argument: string): Address | Reply {
+export function parseRcpt(argument: string): RcptEvent | Reply {
   const to = TO.exec(argument);
   const split = to === null ? undefined : splitPath(argument.slice(to[0].length));
   if (split === undefined) return replies.badSyntax(RCPT_USAGE);
@@ -194,20 +135,15 @@ export function parseRcpt(argument: string): Address | Reply {
   if ("error" in address) return replies.badRecipient(address.error);
   const parameters = parseParameters(split.rest);
   if (isReply(parameters)) return parameters;
-  for (const keyword of parameters.keys()) return replies.unknownParameter(keyword, "RCPT");
-  return address;
+  const requests = readRcptParameters(parameters);
+  if (requests === undefined) return { kind: "rcpt", recipient: address };
+  return isReply(requests) ? requests : { kind: "rcpt", recipient: address, requests };
 }
 
-// xtext   = *( xchar / hexchar )                        ; RFC 3461 4
-// xchar   = %d33-42 / %d44-60 / %d62-126                ; no "+", no "="
-// hexchar = "+" 2(%x30-39 / %x41-46)
-const XTEXT = /^(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})+$/;
-
-/** Decodes MAIL's AUTH parameter to a mailbox or `<>`; undefined where it is neither, which is no error (RFC 4954 5). */
-export function parseAuthParameter(value: string): string | undefined {
-  if (!XTEXT.test(value)) return undefined;
-  const text = value.replace(/\+(..)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
-  return text === "<>" || !("error" in parseAddress(text)) ? text : undefined;
+/** Whether a RCPT may only stand where SMTPUTF8 was said: for its path (RFC 6531 3.4) or its ORCPT (RFC 6533 3). */
+export function holdsUtf8({ recipient, requests }: RcptEvent): boolean {
+  // deno-lint-ignore no-control-regex -- U+0000 to U+007F is what ASCII is
+  return needsUtf8(recipient) || /[^\x00-\x7f]/.test(requests?.orcpt ?? "");
 }
 
 // chunk-size = 1*DIGIT, end-marker = "LAST"             ; RFC 3030 2

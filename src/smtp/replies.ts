@@ -9,6 +9,11 @@
  */
 import { type Reply, reply } from "../mail/reply.ts";
 
+/** Whether a parser's answer is a refusal. */
+export function isReply<T extends object>(answer: T | Reply): answer is Reply {
+  return "lines" in answer;
+}
+
 // ---------------------------------------------------------------- positive
 
 export const ok: Reply = reply(250, "2.0.0", "OK");
@@ -69,6 +74,13 @@ export const shuttingDown: Reply = reply(
 );
 export const notHttp: Reply = reply(421, "4.7.0", "This is a mail server and doesn't speak HTTP");
 
+/** The greeting of a listener that is closed to the client (RFC 5321 3.1). */
+export const notFromYou: Reply = reply(
+  554,
+  "5.7.1",
+  "Mail is taken here from this system's buffer host only; send to the hosts that DNS names for the domain",
+);
+
 // ---------------------------------------------------------------- how the command was written
 
 export const bareLineFeed: Reply = reply(500, "5.5.2", "A command must end with CRLF, not with a bare LF");
@@ -111,6 +123,18 @@ export const binaryNotOffered: Reply = reply(
   "5.5.4",
   "BODY=BINARYMIME is not offered here, send the message as 8BITMIME or encode it in base64",
 );
+/** RFC 8689 2: it can only be asked for over TLS, and is only announced there. */
+export const requireTlsNeedsTls: Reply = reply(
+  530,
+  "5.7.10",
+  "REQUIRETLS needs TLS, say STARTTLS before MAIL",
+);
+
+/** RFC 4865: over what EHLO has announced. */
+export function heldTooLong(maxSeconds: number): Reply {
+  return reply(501, "5.5.4", `A message is held for ${maxSeconds} seconds at most here`);
+}
+
 /** RFC 6531 3.5. */
 export const needsSmtpUtf8: Reply = reply(
   553,
@@ -120,6 +144,8 @@ export const needsSmtpUtf8: Reply = reply(
 
 // ---------------------------------------------------------------- the order of commands (RFC 5321 4.1.4)
 
+/** RFC 5321 3.1: after a 554 greeting. */
+export const noService: Reply = reply(503, "5.5.1", "There is no service for you here, only QUIT is left");
 export const helloFirst: Reply = reply(503, "5.5.1", "Say EHLO or HELO first");
 export const mailFirst: Reply = reply(503, "5.5.1", "Say MAIL first, no mail transaction is open");
 export const noValidRecipients: Reply = reply(554, "5.5.1", "No valid recipients");

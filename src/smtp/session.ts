@@ -9,7 +9,7 @@
  * ```text
  *          HELO EHLO        MAIL          RCPT          BDAT
  *  greeted ----------> ready ----> mail --------> rcpt --------> chunks
- *     ^------ STARTTLS --' ^--- RSET, HELO, EHLO, end of message ---'
+ *     ^------ STARTTLS --' ^--- RSET, HELO, EHLO, end of message ---'       (refused: from the greeting to QUIT)
  * ```
  *
  * The octets belong to commands, to an AUTH exchange, to a message after DATA, to a BDAT chunk that is taken or thrown
@@ -22,26 +22,25 @@
  * - What came in the clear is forgotten at STARTTLS (RFC 3207 4.2), input that waits included.
  * - Memory: at most one unfinished line beside the last input.
  *
- * Deliberately absent: I/O, time-outs, look-ups, passwords, storage (the server's); BINARYMIME and DSN (not announced).
+ * Deliberately absent: I/O, time-outs, look-ups, passwords, storage (the server's); BINARYMIME (not announced).
  *
  * @module
  */
 import { concat, latin1 } from "../base/bytes.ts";
 import type { Line } from "../base/line_buffer.ts";
-import { needsUtf8 } from "../mail/address.ts";
 import { formatReply, isPositive, type Reply, reply } from "../mail/reply.ts";
 import { decodeInitialResponse, decodeResponse, toBase64 } from "../sasl/base64.ts";
-import { capabilities, mayAuthenticate } from "./capabilities.ts";
+import { capabilities, checkMail, mayAuthenticate } from "./capabilities.ts";
 import { ContentDecoder } from "./content.ts";
 import type { SmtpEvent, SmtpSettings, SmtpState } from "./events.ts";
 import { ErrorBudget } from "./error_budget.ts";
 import * as grammar from "./grammar.ts";
-import { isReply } from "./grammar.ts";
 import { SmtpInput } from "./input.ts";
 import * as replies from "./replies.ts";
+import { isReply } from "./replies.ts";
 import { checkPolicy, HTTP_METHODS, type Verb, VERBS } from "./verbs.ts";
 
-export type { MailEvent, SmtpEvent, SmtpSettings, SmtpState } from "./events.ts";
+export type { AskedRequests, MailEvent, RcptEvent, SmtpEvent, SmtpSettings, SmtpState } from "./events.ts";
 
 /** Which answer is waited for. */
 type Awaited = "mail" | "rcpt" | "data" | "data-end" | "auth" | "auth-cancel" | "lookup";
@@ -112,9 +111,10 @@ export class SmtpSession {
 
   // ---------------------------------------------------------------- the server's side
 
-  /** Queues the greeting. */
-  greet(): void {
-    this.#send(replies.greeting(this.#settings.hostname));
+  /** Queues the greeting; `refusal` instead of it says that there is no service for the client (RFC 5321 3.1). */
+  greet(refusal?: Reply): void {
+    if (refusal !== undefined) this.#state = "refused";
+    this.#send(refusal ?? replies.greeting(this.#settings.hostname));
   }
 
   /** Takes octets from the client, of which views may be kept and given out: the caller must not write to them again. */
@@ -304,8 +304,8 @@ export class SmtpSession {
   #mail(argument: string): void {
     const mail = grammar.parseMail(argument);
     if (isReply(mail)) return this.#refuseMail(mail);
-    const max = this.#settings.messageOctets;
-    if (mail.size !== undefined && mail.size > max) return this.#refuseMail(replies.messageTooBig(max)); // RFC 1870 6.1
+    const refusal = checkMail(mail, { settings: this.#settings, facts: this });
+    if (refusal !== undefined) return this.#refuseMail(refusal);
     this.#smtpUtf8 = mail.smtpUtf8;
     this.#errors.begun();
     this.#pause(mail, "mail");
@@ -328,10 +328,10 @@ export class SmtpSession {
   }
 
   #rcpt(argument: string): void {
-    const recipient = grammar.parseRcpt(argument);
-    if (isReply(recipient)) return this.#refuseRcpt(recipient);
-    if (!this.#smtpUtf8 && needsUtf8(recipient)) return this.#refuseRcpt(replies.needsSmtpUtf8);
-    this.#pause({ kind: "rcpt", recipient }, "rcpt");
+    const rcpt = grammar.parseRcpt(argument);
+    if (isReply(rcpt)) return this.#refuseRcpt(rcpt);
+    if (!this.#smtpUtf8 && grammar.holdsUtf8(rcpt)) return this.#refuseRcpt(replies.needsSmtpUtf8);
+    this.#pause(rcpt, "rcpt");
   }
 
   #rcptAnswered(answer: Reply): void {
@@ -473,9 +473,10 @@ export class SmtpSession {
 
   /** Voids an open transaction and tells the server. */
   #abandon(): void {
-    if (this.#state === "greeted" || this.#state === "ready") return;
-    this.#closeTransaction();
-    this.#events.push({ kind: "reset" });
+    if (this.#state === "mail" || this.#state === "rcpt" || this.#state === "chunks") {
+      this.#closeTransaction();
+      this.#events.push({ kind: "reset" });
+    }
   }
 
   #end(answer: Reply): void {

@@ -35,17 +35,25 @@ export interface Verb {
   readonly usage: string;
 }
 
-const ANYWHERE = {};
+// RFC 5321 3.1: a client that was refused in the greeting gets 503 for everything but QUIT.
+const ANYWHERE = { refused: replies.noService };
 const OUTSIDE_TRANSACTION = {
+  ...ANYWHERE,
   mail: replies.inTransaction,
   rcpt: replies.inTransaction,
   chunks: replies.inTransaction,
 };
 const AFTER_HELLO = { greeted: replies.helloFirst, ...OUTSIDE_TRANSACTION };
-const AFTER_MAIL = { greeted: replies.helloFirst, ready: replies.mailFirst, chunks: replies.inChunks };
+const AFTER_MAIL = {
+  ...ANYWHERE,
+  greeted: replies.helloFirst,
+  ready: replies.mailFirst,
+  chunks: replies.inChunks,
+};
 // RFC 5321 3.3 allows 554 where every RCPT was refused; RFC 3030 2: DATA after BDAT is out of sequence.
 const AFTER_RCPT = { ...AFTER_MAIL, mail: replies.noValidRecipients };
 const AFTER_RCPT_OR_CHUNK = {
+  ...ANYWHERE,
   greeted: replies.helloFirst,
   ready: replies.noChunkTransaction,
   mail: replies.noChunkTransaction,
@@ -63,7 +71,7 @@ const TABLE: readonly Verb[] = [
   { name: "VRFY", argument: "needed", refusals: ANYWHERE, check: "account", usage: "VRFY name" },
   { name: "EXPN", argument: "needed", refusals: ANYWHERE, check: "account", usage: "EXPN list" },
   { name: "HELP", argument: "optional", refusals: ANYWHERE, usage: "HELP [command]" },
-  { name: "QUIT", argument: "none", refusals: ANYWHERE, usage: "QUIT" },
+  { name: "QUIT", argument: "none", refusals: {}, usage: "QUIT" },
   // RFC 3207 4: 501 where it has an argument.
   { name: "STARTTLS", argument: "none", refusals: OUTSIDE_TRANSACTION, check: "tls", usage: "STARTTLS" },
   // RFC 4954 4: not during a mail transaction.

@@ -10,6 +10,7 @@
  *    recipient, each opened transaction closed by `data-end` or `reset`, nothing after `close`.
  * 6. No content beyond the limit is given out, and a message without a problem is given out whole.
  * 7. Where a message is stored, its content holds no bare CR or LF.
+ * 8. What MAIL and RCPT ask for holds no control character, and only what the session offers.
  *
  * Inputs are made by a grammar of SMTP sessions, then mutated. A failure prints the seed of its input and the input
  * as hex; `--seed N` with that seed makes the same input first.
@@ -72,6 +73,26 @@ const PARAMETERS = [
     "AUTH=<>",
     "AUTH=+41",
     "RET=HDRS",
+    "ret=full",
+    "ENVID=a+2Bb",
+    "ENVID=+0D+0A",
+    "REQUIRETLS",
+    "HOLDFOR=60",
+    "HOLDFOR=9999999",
+    "HOLDUNTIL=2026-11-24T14:00:00Z",
+    "HOLDUNTIL=2026-02-30T14:00:00+01:00",
+    "BY=60;RT",
+    "BY=-5;n",
+    "BY=0;R",
+    "MT-PRIORITY=-9",
+    "MT-PRIORITY=10",
+    "NOTIFY=NEVER",
+    "NOTIFY=SUCCESS,DELAY",
+    "NOTIFY=NEVER,DELAY",
+    "ORCPT=rfc822;a+2Bb@c.example",
+    "ORCPT=utf-8;\\x{FC}@c.example",
+    "ORCPT=utf-8;\xc3\xbc@c.example",
+    "ORCPT=rfc822;+0D+0A",
     "=",
     "x=\xff",
   ],
@@ -160,7 +181,7 @@ function step(choose: Chooser): string {
     case 1:
       return choose.oneOf(AUTH_LINES) + lineEnd(choose);
     case 2:
-      return `RCPT TO:${choose.oneOf(ADDRESSES)} ${choose.oneOf(PARAMETERS)}${lineEnd(choose)}`;
+      return `RCPT TO:${choose.oneOf(ADDRESSES)}${parameters(choose)}${lineEnd(choose)}`;
     case 3:
       return `DATA${lineEnd(choose)}${content(choose)}\r\n.${lineEnd(choose)}`;
     case 4:
@@ -170,12 +191,20 @@ function step(choose: Chooser): string {
   }
 }
 
+function parameters(choose: Chooser): string {
+  let text = "";
+  for (let n = choose.below(3); n >= 0; n--) text += ` ${choose.oneOf(PARAMETERS)}`;
+  return text;
+}
+
 function transaction(choose: Chooser): string {
   let text = choose.once(4) ? `EHLO x${lineEnd(choose)}` : "";
-  text += `MAIL FROM:${choose.oneOf(ADDRESSES)}${choose.once(3) ? " " + choose.oneOf(PARAMETERS) : ""}${
-    lineEnd(choose)
-  }`;
-  for (let n = choose.below(4); n >= 0; n--) text += `RCPT TO:${choose.oneOf(ADDRESSES)}${lineEnd(choose)}`;
+  const asked = choose.once(3) ? parameters(choose) : "";
+  text += `MAIL FROM:${choose.oneOf(ADDRESSES)}${asked}${lineEnd(choose)}`;
+  for (let n = choose.below(4); n >= 0; n--) {
+    const asked = choose.once(6) ? parameters(choose) : "";
+    text += `RCPT TO:${choose.oneOf(ADDRESSES)}${asked}${lineEnd(choose)}`;
+  }
   if (choose.once(3)) {
     for (let n = choose.below(3); n >= 0; n--) text += chunk(choose);
     return text;
@@ -230,6 +259,7 @@ function makeCase(seed: number): Case {
     bareNewline: choose.oneOf(["refuse", "repair"]),
     starttls: choose.oneOf(["offered", "offered", "none"]),
     auth: choose.oneOf(["never", "tls-only", "always"]),
+    futureRelease: choose.oneOf([undefined, { maxSeconds: 3600, latestMs: Date.UTC(2027, 0, 1) }]),
   };
   const refused = choose.oneOf(["none", "none", "mail", "rcpt", "data", "data-end", "vrfy", "auth"]);
   const refusal = choose.oneOf([replies.localError, replies.relayRefused, replies.shuttingDown]);
@@ -249,6 +279,7 @@ function checkOrder({ events, contents }: Transcript, { options }: Case): void {
   let closed = false;
   for (const event of events) {
     if (closed) fail(5, `${event.kind} after close`);
+    checkAsked(event, options);
     if (event.kind === "mail" && open !== "no") fail(5, "mail within a transaction");
     if (event.kind === "rcpt" && open !== "mail") fail(5, "rcpt outside of a transaction");
     if (event.kind === "data" && open !== "mail") fail(5, "data outside of a transaction");
@@ -263,6 +294,19 @@ function checkOrder({ events, contents }: Transcript, { options }: Case): void {
     if (event.kind === "data-end" || event.kind === "reset") open = "no";
     closed = event.kind === "close";
   }
+}
+
+function checkAsked(event: SmtpEvent, { settings, tls }: TalkOptions): void {
+  if (event.kind !== "mail" && event.kind !== "rcpt") return;
+  const { requests } = event;
+  // deno-lint-ignore no-control-regex -- control characters are what must not be there
+  if (/[\u0000-\u001f\u007f]/.test(Object.values(requests ?? {}).join())) fail(8, "a control character");
+  if (event.kind === "rcpt") return;
+  const { hold, priority, requireTls } = event.requests;
+  if (hold !== undefined && settings!.futureRelease === undefined) fail(8, "holding is not offered");
+  if (hold?.kind === "for" && hold.seconds > settings!.futureRelease!.maxSeconds) fail(8, "held too long");
+  if (priority !== undefined && settings!.role !== "submission") fail(8, "a stranger's priority");
+  if (requireTls && tls === undefined && settings!.starttls === "none") fail(8, "REQUIRETLS in the clear");
 }
 
 function checkContent(

@@ -11,6 +11,7 @@ import { FakeClock } from "../../../src/base/clock.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { SharedCounters } from "../../../src/base/shared.ts";
 import { type Config, type ConfigPart, defaultConfig } from "../../../src/config/config.ts";
+import type { MessageRequests, RecipientRequests } from "../../../src/mail/envelope.ts";
 import { type MessageKey, messageKeyGenerator } from "../../../src/mail/message_id.ts";
 import { claim } from "../../../src/net/listener.ts";
 import { hashPassword } from "../../../src/sasl/password.ts";
@@ -123,8 +124,9 @@ export async function serving(options: Options, use: (appliance: Appliance) => P
     await clock.advance(1000);
     await stopped;
   }
-  await until(() => counters.sessions("receiver") + counters.sessions("pop3") + counters.octets() === 0)
-    .catch(() => assertEquals(leftBehind(counters), { receivers: 0, pop3: 0, octets: 0 }));
+  const nothing = { receiver: 0, pop3: 0, buffer: 0, stranger: 0, octets: 0 };
+  await until(() => Object.values(leftBehind(counters)).every((count) => count === 0))
+    .catch(() => assertEquals(leftBehind(counters), nothing));
 }
 
 /** Fails where a test waits for ever. */
@@ -137,9 +139,9 @@ export async function inTime(work: Promise<void>): Promise<void> {
 }
 
 function leftBehind(counters: SharedCounters): Record<string, number> {
+  const kinds = ["receiver", "pop3", "buffer", "stranger"] as const;
   return {
-    receivers: counters.sessions("receiver"),
-    pop3: counters.sessions("pop3"),
+    ...Object.fromEntries(kinds.map((kind) => [kind, counters.sessions(kind)])),
     octets: counters.octets(),
   };
 }
@@ -172,6 +174,7 @@ function contextOf(
     authenticator: () => authenticator,
     locks: () => locks,
     nextKey: messageKeyGenerator(clock, 0),
+    srsSecret: () => undefined,
   };
 }
 
@@ -232,31 +235,45 @@ export async function keep(
   });
   const account = (await store.directory.account(mail.user ?? "alice"))!;
   const trace = utf8(RETURN_PATH);
-  await store.deliveries.record([{
-    key,
-    index: 0,
-    state: "delivered",
-    atMs: context.clock.nowMs(),
-    detail: "",
-    deliverTo: [{ account: account.id, trace, size: size + trace.length }],
-  }]);
+  await store.deliveries.record({
+    outcomes: [{
+      key,
+      index: 0,
+      state: "delivered",
+      atMs: context.clock.nowMs(),
+      detail: "",
+      deliverTo: [{ account: account.id, trace, size: size + trace.length }],
+    }],
+  });
   return key;
 }
 
-/** What a store was given to keep: envelopes and bodies, oldest first, read as the delivery worker would see them. */
+/** What a store was given to keep: envelopes, oldest first, read as the delivery worker would see them. */
 export interface Kept {
   readonly key: MessageKey;
   readonly reversePath: string;
   readonly recipients: readonly string[];
+  readonly requests: MessageRequests | undefined;
+  /** By place in `recipients`. */
+  readonly recipientRequests: readonly (RecipientRequests | undefined)[];
 }
 
 /** Collects the messages a store has accepted. */
 export function collect(store: Store): Kept[] {
   const kept: Kept[] = [];
-  store.deliveries.subscribe((messages) => {
-    for (const { key, reversePath, recipients } of messages) {
-      kept.push({ key, reversePath, recipients: recipients.map(({ recipient }) => recipient) });
-    }
+  store.deliveries.subscribe({
+    messages(messages) {
+      for (const { key, reversePath, requests, recipients } of messages) {
+        kept.push({
+          key,
+          reversePath,
+          recipients: recipients.map(({ recipient }) => recipient),
+          requests,
+          recipientRequests: recipients.map((each) => each.requests),
+        });
+      }
+    },
+    changed() {},
   });
   return kept;
 }

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { FakeClock } from "../../../src/base/clock.ts";
 import type { ConfigPart } from "../../../src/config/config.ts";
 import { type Address, parseAddress } from "../../../src/mail/address.ts";
 import type { Reply } from "../../../src/mail/reply.ts";
@@ -8,17 +9,27 @@ import {
   checkSender,
   expandMailbox,
   findDestination,
+  mayRelay,
+  topologyOf,
   verifyMailbox,
 } from "../../../src/server/mailboxes.ts";
+import { srsForward } from "../../../src/routing/srs.ts";
 import * as replies from "../../../src/smtp/replies.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
 import type { Account, NewAccount, Store } from "../../../src/store/types.ts";
 import { addAccount, configOf } from "./fixture.ts";
 
+const NOW_MS = 1_800_000_000_000;
+
 type Given = Partial<NewAccount> & { readonly name: string };
 
 async function system(
-  given: { accounts?: Given[]; aliases?: Record<string, string[]>; config?: ConfigPart } = {},
+  given: {
+    accounts?: Given[];
+    aliases?: Record<string, string[]>;
+    config?: ConfigPart;
+    srsSecret?: Uint8Array;
+  } = {},
 ) {
   const store = openMemoryStore();
   for (const account of given.accounts ?? [{ name: "alice" }, { name: "bob" }]) {
@@ -29,7 +40,12 @@ async function system(
   }
   const config = configOf(given.config);
   // Nothing else of a context is looked at here.
-  const context = { store, config: () => config } as unknown as Parameters<
+  const context = {
+    store,
+    config: () => config,
+    clock: new FakeClock(NOW_MS),
+    srsSecret: () => given.srsSecret,
+  } as unknown as Parameters<
     typeof checkRecipient
   >[1]["context"];
   const account = async (name: string) => (await store.directory.account(name))!;
@@ -37,8 +53,13 @@ async function system(
     store,
     account,
     where: { directory: store.directory, config },
-    recipient: (text: string, announcedOctets = 0) =>
-      checkRecipient(address(text), { context, announcedOctets }).then(short),
+    recipient: (text: string, announcedOctets = 0, mayRelay: "yes" | "no" = "no", sender?: string) =>
+      checkRecipient(address(text), {
+        context,
+        announcedOctets,
+        mayRelay,
+        sender: sender === undefined ? null : address(sender),
+      }).then(short),
     sender: (text: string, as: Account | undefined, service: Service = "submission") =>
       checkSender(text === "" ? null : address(text), { context, service, account: as }).then(short),
     verify: (argument: string, as?: Account) => verifyMailbox(argument, { context, account: as }).then(short),
@@ -68,14 +89,16 @@ async function deliverOctets(store: Store, account: Account, octets: number): Pr
     origin: { client: "192.0.2.7", helo: "a", transmission: "SMTP" },
     messageId: "",
   });
-  await store.deliveries.record([{
-    key,
-    index: 0,
-    state: "delivered",
-    atMs: 0,
-    detail: "",
-    deliverTo: [{ account: account.id, trace: new Uint8Array(0), size: octets }],
-  }]);
+  await store.deliveries.record({
+    outcomes: [{
+      key,
+      index: 0,
+      state: "delivered",
+      atMs: 0,
+      detail: "",
+      deliverTo: [{ account: account.id, trace: new Uint8Array(0), size: octets }],
+    }],
+  });
 }
 
 Deno.test("findDestination() finds accounts in any case, by every domain, and with a tag", async () => {
@@ -129,6 +152,130 @@ Deno.test("findDestination() takes mail for postmaster without account, at any o
   const empty = await system({ accounts: [] });
   assertEquals((await findDestination("postmaster", empty.where)).refusal, replies.unknownUser);
   assertEquals((await first.recipient("postmaster@elsewhere.example")).slice(0, 9), "550 5.7.1");
+});
+
+const DIRECT: ConfigPart = { relay: { mode: "direct" } };
+const DENIED = "550 5.7.1 Relaying denied: log in, or send from an address that this system relays for";
+
+Deno.test("topologyOf() takes from the configuration what routing has to know", () => {
+  const login = { tls: "verified", user: "u", passwordFile: "/p" } as const;
+  const config = configOf({
+    relay: {
+      mode: "combined",
+      outbound: "direct-first",
+      buffer: { host: "unix.example", port: 2525, ...login },
+      routes: [{ domain: "lab.example", host: "lab", port: 25, ...login, accept: "anyone" }],
+      senders: [{ sender: "news@example.org", host: "bulk", port: 587, ...login }],
+      forwarding: "keep",
+    },
+    queue: { expire: 1000 },
+  });
+  const secret = new Uint8Array(32);
+  assertEquals(topologyOf(config, { srs: secret, nowMs: NOW_MS }), {
+    mode: "combined",
+    domains: ["example.org", "example.net"],
+    plus: "+",
+    outbound: "direct-first",
+    buffer: { host: "unix.example", port: 2525, ...login },
+    routes: [{ match: "lab.example", host: { host: "lab", port: 25, ...login }, accept: "anyone" }],
+    senders: [{ match: "news@example.org", host: { host: "bulk", port: 587, ...login }, accept: "users" }],
+    unreachableAfterMs: 1000,
+    forwarding: "keep",
+    srs: { domain: "example.org", secret, nowMs: NOW_MS },
+  });
+  const plain = topologyOf(configOf({ relay: { unreachableAfter: 5, fallback: { host: "isp.example" } } }));
+  assertEquals([plain.unreachableAfterMs, plain.fallback?.host, plain.buffer, plain.srs], [
+    5,
+    "isp.example",
+    undefined,
+    undefined,
+  ]);
+});
+
+Deno.test("findDestination() finds maildrops and addresses elsewhere behind one alias", async () => {
+  const given = { aliases: { staff: ["alice", "bob@elsewhere.example", "ghost"], out: ["x@a.example"] } };
+  const names = async (recipient: string, config: ConfigPart = DIRECT) => {
+    const { where } = await system({ ...given, config });
+    const { accounts, forwards, problem, refusal } = await findDestination(recipient, where);
+    const elsewhere = forwards.map(({ recipient }) => `${recipient.local}@${recipient.domain}`);
+    return [...accounts.map(({ name }) => name), ...elsewhere, problem, short(refusal)];
+  };
+  const ghost = "ghost is nobody here (by alias staff)";
+  assertEquals(await names("staff@example.org"), ["alice", "bob@elsewhere.example", ghost, "ok"]);
+  assertEquals(await names("out@example.org"), ["x@a.example", "", "ok"]);
+  assertEquals(await names("y@b.example"), ["y@b.example", "", "ok"]);
+  // On an intranet neither leads anywhere.
+  const [problem, refusal] = await names("out@example.org", {});
+  assertEquals(problem!.startsWith("x@a.example is outside: this system is on an intranet"), true);
+  assertEquals(refusal, short(replies.unknownUser));
+});
+
+Deno.test("mayRelay() is for who logged in, and for clients that are listed", async () => {
+  const { account } = await system();
+  const config = configOf({
+    relay: { clients: [{ family: "ipv4", address: "10.1.0.0", prefixBits: 16 }] },
+  });
+  assertEquals(mayRelay(config, { account: await account("alice"), client: "192.0.2.1" }), "yes");
+  assertEquals(mayRelay(config, { account: undefined, client: "10.1.2.3" }), "yes");
+  assertEquals(mayRelay(config, { account: undefined, client: "::ffff:10.1.2.3" }), "yes");
+  assertEquals(mayRelay(config, { account: undefined, client: "10.2.0.1" }), "no");
+  assertEquals(mayRelay(configOf(), { account: undefined, client: "10.1.2.3" }), "no");
+});
+
+Deno.test("checkRecipient() is no open relay, and lets those who may send to the outside", async () => {
+  for (const mode of ["direct", "buffer", "combined"] as const) {
+    for (const outbound of ["dump", "direct-first"] as const) {
+      const relay = { mode, outbound, buffer: { host: "unix.example" } };
+      const { recipient } = await system({ aliases: { out: ["x@a.example"] }, config: { relay } });
+      assertEquals(await recipient("y@b.example"), DENIED);
+      assertEquals(await recipient("y@[192.0.2.1]"), DENIED);
+      assertEquals(await recipient("y@b.example", 0, "yes"), "ok");
+      // An alias was made by an operator, and may be written to by anyone.
+      assertEquals(await recipient("out@example.org"), "ok");
+      assertEquals(await recipient("alice@example.org"), "ok");
+    }
+  }
+});
+
+Deno.test("checkRecipient() opens a route to strangers where the route says so, and no sender does", async () => {
+  const route = { port: 25, tls: "off", user: undefined, passwordFile: undefined } as const;
+  const { recipient } = await system({
+    config: {
+      relay: {
+        mode: "direct",
+        routes: [
+          { ...route, domain: "open.example", host: "a", accept: "anyone" },
+          { ...route, domain: "closed.example", host: "b", accept: "users" },
+        ],
+        senders: [{ ...route, sender: "news@example.org", host: "c" }],
+      },
+    },
+  });
+  assertEquals(await recipient("x@open.example"), "ok");
+  assertEquals(await recipient("x@closed.example"), DENIED);
+  assertEquals(await recipient("x@closed.example", 0, "yes"), "ok");
+  assertEquals(await recipient("x@b.example", 0, "no", "news@example.org"), DENIED);
+});
+
+Deno.test("checkRecipient() takes notifications for senders whose mail was forwarded", async () => {
+  const secret = new Uint8Array(32).fill(3);
+  const made = srsForward(address("bob@a.example"), { domain: "example.org", secret, nowMs: NOW_MS })!;
+  const text = `${made.local}@example.org`;
+  const { recipient } = await system({ config: DIRECT, srsSecret: secret });
+  assertEquals(await recipient(text), "ok");
+  assertEquals((await recipient(text.replace("bob", "eve"))).slice(0, 9), "550 5.1.1");
+  assertEquals(await (await system({ config: DIRECT })).recipient(text), short(replies.unknownUser));
+});
+
+Deno.test("checkRecipient() takes mail for an alias that leads elsewhere while the maildrop beside it is full", async () => {
+  const { recipient, store, account } = await system({
+    accounts: [{ name: "alice", quotaMessages: 1 }],
+    aliases: { both: ["alice", "x@a.example"] },
+    config: DIRECT,
+  });
+  await deliverOctets(store, await account("alice"), 10);
+  assertEquals(await recipient("alice@example.org"), short(replies.overQuota));
+  assertEquals(await recipient("both@example.org"), "ok");
 });
 
 Deno.test("checkRecipient() refuses strangers and outside addresses", async () => {
@@ -227,4 +374,19 @@ Deno.test("verifyMailbox() and expandMailbox() tell users the truth", async () =
   assertEquals(await expand("staff", alice), "250 2.1.5 <alice@example.org> | <carol@example.net>");
   assertEquals(await expand("nobody", alice), short(replies.unknownUser));
   assertEquals(await expand("a b@@", alice), short(replies.unknownUser));
+});
+
+Deno.test("verifyMailbox() and expandMailbox() can't tell of people elsewhere, but name who an alias leads to", async () => {
+  const { verify, expand, account, sender } = await system({
+    aliases: { staff: ["alice", "bob@elsewhere.example"] },
+    config: DIRECT,
+  });
+  const alice = await account("alice");
+  assertEquals(await verify("x@elsewhere.example", alice), short(replies.cannotVerify));
+  assertEquals(await expand("x@elsewhere.example", alice), short(replies.cannotVerify));
+  assertEquals(await verify("staff", alice), "250 2.1.5 staff@example.org");
+  assertEquals(await expand("staff", alice), "250 2.1.5 <alice@example.org> | <bob@elsewhere.example>");
+  // Nor is anybody elsewhere a sender of ours.
+  assertEquals(await sender("alice@elsewhere.example", alice), short(replies.senderNotYours));
+  assertEquals(await sender("staff@example.org", alice), "ok");
 });
