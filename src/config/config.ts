@@ -10,6 +10,7 @@
 // @ts-types="./yaml.d.ts"
 import { parse, YamlSyntaxError } from "@std/yaml";
 import { canonicalDomain, isDomain } from "../mail/address.ts";
+import { checkTogether } from "./together.ts";
 import { type Fault, faultText, type ListenAddress } from "./kinds.ts";
 import { locate, type Path } from "./locate.ts";
 import { at, defaults, merge, type PartOf, read, type Report, type ValueOf } from "./schema.ts";
@@ -93,7 +94,7 @@ const OPTIONS: {
   relayMode: { option: "--relay-mode", path: ["relay", "mode"] },
 };
 
-/** Puts command-line options over a configuration; they are checked as the file's settings are. */
+/** Puts command-line options over a configuration; they are checked as the file's settings are, and with those. */
 export function applyOverrides(config: Config, values: OptionValues): ConfigResult {
   const problems: ConfigProblem[] = [];
   let result = config;
@@ -108,6 +109,10 @@ export function applyOverrides(config: Config, values: OptionValues): ConfigResu
     );
     const part = path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), at(reading, path));
     result = merge(SETTINGS, result, part as ConfigPart);
+  }
+  // The file's settings fit each other; an option may have changed that.
+  if (problems.length === 0) {
+    checkTogether(result, (path, fault) => problems.push(optionProblem(values, path, fault)));
   }
   return problems.length > 0 ? { problems } : { config: result };
 }
@@ -177,26 +182,18 @@ function syntaxProblem(error: YamlSyntaxError, text: string): Parsed {
   return { line: error.line, message: `is not YAML, column ${error.column}: ${reason}${hint}` };
 }
 
-function checkTogether(config: Config, report: Report): void {
-  const { certFile, keyFile } = config.tls;
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    const [set, missing] = certFile === undefined ? ["keyFile", "certFile"] : ["certFile", "keyFile"];
-    report(["tls", set!], {
-      must: `needs tls.${missing} beside it`,
-      reason: "give both, or neither for a self-signed certificate",
-    });
-  }
-  const taken = new Map<string, string>();
-  for (const [name, addresses] of Object.entries(config.listen)) {
-    for (const { host, port } of addresses ?? []) {
-      const address = host === undefined ? `port ${port} on every address` : `${host} port ${port}`;
-      const other = taken.get(address);
-      if (other !== undefined && port !== 0) {
-        report(["listen", name], { must: `takes ${address}, which listen.${other} has already` });
-      }
-      taken.set(address, name);
-    }
-  }
+/** What an option has done to settings that fitted each other before: told of the option, since the file was all right. */
+function optionProblem(values: OptionValues, path: Path, fault: Fault): ConfigProblem {
+  const given = Object.entries(OPTIONS).filter(([name]) => values[name as keyof OptionValues] !== undefined);
+  const own = given.find(([, option]) => option.path.join(".") === path.join("."));
+  const { message, ...rest } = problemOf(path, fault);
+  if (own !== undefined) return { option: own[1].option, message, ...rest };
+  const options = given.map(([, { option }]) => option).join(" ") || "the options";
+  return {
+    option: options,
+    message: `${given.length > 1 ? "don't" : "doesn't"} fit: ${rest.path} ${message}`,
+    ...rest,
+  };
 }
 
 function problemOf(

@@ -6,6 +6,7 @@
 import * as limits from "../base/limits.ts";
 import {
   accountName,
+  cidr,
   days,
   domain,
   duration,
@@ -17,10 +18,19 @@ import {
   orWord,
   path,
   text,
+  yesNo,
 } from "./kinds.ts";
+import {
+  hostName,
+  hostTls,
+  hostTlsWords,
+  port,
+  routeMatch,
+  senderMatch,
+  serverAddress,
+} from "./network_kinds.ts";
+import { optional, record, required } from "./records.ts";
 import { group, setting } from "./schema.ts";
-
-const INSIDE_ONLY = "this version delivers inside the system only";
 
 const listeners = list(listenAddress, { name: "list of addresses and ports" });
 
@@ -37,6 +47,32 @@ const separator = text(
   'one of !#$%&\'*+-/=?^_`{|}~ (quoted), or "" for none',
   (given) => /^[!#$%&'*+\-/=?^_`{|}~]?$/.test(given) ? given : undefined,
 );
+
+const anyText = text("text", "a text", (given) => given !== "" ? given : undefined);
+
+/** The settings of a host that mail is given to. */
+function relayHost(name: string) {
+  return {
+    host: setting(hostName, {
+      help: `The name or address of ${name}.`,
+      fallbackText: "none",
+      example: "mail.example.net",
+    }),
+    port: setting(port, { help: `The port of ${name}.`, fallback: 25, example: "587" }),
+    tls: setting(hostTls, { help: hostTlsWords, fallback: "opportunistic", example: "verified" }),
+    user: setting(anyText, {
+      help:
+        `The name to log in with at ${name}; needs passwordFile, and TLS of another kind than opportunistic or off.`,
+      fallbackText: "no log-in",
+      example: "office",
+    }),
+    passwordFile: setting(path, {
+      help: "A file that holds the password and nothing else, readable by the server alone.",
+      fallbackText: "no log-in",
+      example: "/etc/emsmail/relay-password",
+    }),
+  };
+}
 
 export const SETTINGS = group("EMSmail's settings.", {
   hostname: setting(domain, {
@@ -78,18 +114,144 @@ export const SETTINGS = group("EMSmail's settings.", {
     example: "2",
   }),
   relay: group("Where mail goes.", {
-    mode: setting(
-      oneOf(["direct", "buffer", "intranet", "combined"], {
-        direct: INSIDE_ONLY,
-        buffer: INSIDE_ONLY,
-        combined: INSIDE_ONLY,
+    mode: setting(oneOf(["direct", "buffer", "intranet", "combined"]), {
+      help:
+        "The network the system lives in: direct on the Internet, behind a buffer host, on an intranet without " +
+        "Internet (asks no DNS and connects to nothing outside), or combined: direct with a buffer host.",
+      fallback: "intranet",
+      example: "direct",
+    }),
+    outbound: setting(oneOf(["dump", "direct-first"]), {
+      help: "In buffer mode: all outbound mail goes to the buffer host, or only what can't be sent directly.",
+      fallback: "dump",
+      example: "direct-first",
+    }),
+    buffer: group("The buffer host of the modes buffer and combined: it takes our mail, and mail for us.", {
+      ...relayHost("the buffer host"),
+      acceptFrom: setting(list(cidr, { name: "list of address blocks" }), {
+        help:
+          "The addresses the buffer host sends from; in buffer mode nobody else may use the smtp listeners.",
+        fallback: [],
+        example: "[192.0.2.10, 2001:db8::10]",
       }),
+      receivers: setting(integer(1, 100_000), {
+        help: "In buffer mode: connections of the buffer host served at a time.",
+        fallback: limits.BUFFER_RECEIVERS,
+        example: "4",
+      }),
+    }),
+    fallback: group("In direct mode: the provider's mail host, for what finds no host of its own.", {
+      ...relayHost("the fallback host"),
+    }),
+    unreachableAfter: setting(duration(60_000), {
+      help:
+        "How long a recipient's hosts may stay unreachable before the fallback or buffer host gets the mail.",
+      fallbackText: "queue.expire",
+      example: "8h",
+    }),
+    routes: setting(
+      list(
+        record("a route", {
+          domain: required(routeMatch),
+          host: required(hostName),
+          port: optional(port, 25),
+          tls: optional(hostTls, "opportunistic"),
+          user: optional(anyText),
+          passwordFile: optional(path),
+          accept: optional(oneOf(["users", "anyone"]), "users"),
+        }),
+        { name: "list of routes" },
+      ),
       {
-        help: "The network the system lives in: intranet asks no DNS and connects to nothing outside.",
-        fallback: "intranet",
-        example: "intranet",
+        help:
+          "Domains whose mail goes to a host of your choice, first in every mode; `.example.org` is every " +
+          "subdomain, `accept: anyone` takes mail for it from strangers too.",
+        fallback: [],
+        example: "[{ domain: plant.example.org, host: 10.0.0.5 }]",
       },
     ),
+    senders: setting(
+      list(
+        record("a sender's route", {
+          sender: required(senderMatch),
+          host: required(hostName),
+          port: optional(port, 25),
+          tls: optional(hostTls, "opportunistic"),
+          user: optional(anyText),
+          passwordFile: optional(path),
+        }),
+        { name: "list of senders' routes" },
+      ),
+      {
+        help: "Senders whose outbound mail goes to a host of your choice, after relay.routes.",
+        fallback: [],
+        example: "[{ sender: news@example.org, host: bulk.example.net, port: 587, tls: verified }]",
+      },
+    ),
+    clients: setting(list(cidr, { name: "list of address blocks" }), {
+      help: "Clients that may send to the outside without logging in, by the smtp listeners.",
+      fallback: [],
+      example: "[10.1.0.0/16]",
+    }),
+    forwarding: setting(oneOf(["srs", "keep"]), {
+      help:
+        "The sender of mail that an alias forwards outside: rewritten to an address here (SRS), so that the " +
+        "sender's SPF doesn't speak against it, or kept.",
+      fallback: "srs",
+      example: "keep",
+    }),
+  }),
+  queue: group("Mail on its way out.", {
+    retry: setting(list(duration(1000), { name: "list of durations", atLeast: 1 }), {
+      help: "How long to wait after each failed try; the last one counts for all that follow.",
+      fallback: limits.RETRY_MS,
+      example: "[5m, 15m, 30m, 1h, 2h, 4h]",
+    }),
+    expire: setting(duration(60_000), {
+      help:
+        "How long delivery is tried before the message goes back to its sender (RFC 5321 4.5.4.1 asks for 4 or 5 days).",
+      fallback: limits.QUEUE_EXPIRE_MS,
+      example: "3d",
+    }),
+    delayNotice: setting(duration(), {
+      help: "When a sender is told, once, that a message is late; 0s for never.",
+      fallback: limits.DELAY_NOTICE_MS,
+      example: "1d",
+    }),
+    connectionsPerHost: setting(integer(1, 1000), {
+      help: "Connections to one destination at a time.",
+      fallback: limits.CONNECTIONS_PER_HOST,
+      example: "4",
+    }),
+    connections: setting(integer(1, 10_000), {
+      help: "Connections to all destinations together at a time.",
+      fallback: limits.CONNECTIONS_OUT,
+      example: "50",
+    }),
+    recipients: setting(integer(1, 100_000), {
+      help: "Recipients in one transaction (RFC 5321 4.5.3.1.8 has every server take 100).",
+      fallback: limits.RECIPIENTS_OUT,
+      example: "50",
+    }),
+    retired: setting(duration(), {
+      help: "How long the dialogue of each try is kept after its message has left the queue.",
+      fallback: limits.RETIRED_MS,
+      example: "14d",
+    }),
+  }),
+  dns: group("Asking for other systems' addresses.", {
+    servers: setting(list(serverAddress, { name: "list of addresses and ports" }), {
+      help:
+        "The resolvers asked. One on this machine (127.0.0.1 or ::1) that validates DNSSEC makes DANE work.",
+      fallback: [],
+      fallbackText: "the machine's own, from /etc/resolv.conf",
+      example: '["127.0.0.1:53", "192.0.2.53:53"]',
+    }),
+    timeout: setting(duration(100), {
+      help: "How long one question may take before the next server is asked.",
+      fallback: limits.DNS_TIMEOUT_MS,
+      example: "5s",
+    }),
   }),
   listen: group("Where clients connect.", {
     smtp: listen("Mail from other systems and devices.", { standard: 25, high: 2525 }),
@@ -116,6 +278,38 @@ export const SETTINGS = group("EMSmail's settings.", {
       help: "The oldest TLS version accepted.",
       fallback: "1.2",
       example: '"1.3"',
+    }),
+    caFile: setting(path, {
+      help: "More certificate authorities, in PEM, to trust when this system connects to others.",
+      fallbackText: "those that came with the program",
+      example: "/etc/emsmail/office-ca.pem",
+    }),
+    outbound: setting(
+      list(
+        record("a domain's rule", { domain: required(routeMatch), tls: required(hostTls) }),
+        { name: "list of domains' rules" },
+      ),
+      {
+        help: "TLS for mail to these domains, in place of what they publish by MTA-STS and DANE.",
+        fallback: [],
+        example: "[{ domain: bank.example, tls: verified }]",
+      },
+    ),
+    mtaSts: setting(yesNo, {
+      help: "Whether other domains' MTA-STS policies (RFC 8461) are fetched and followed.",
+      fallback: true,
+      example: "no",
+    }),
+    dane: setting(yesNo, {
+      help:
+        "Whether other domains' TLSA records (RFC 7672) are followed, where the resolver on this machine validates them.",
+      fallback: true,
+      example: "no",
+    }),
+    reports: setting(yesNo, {
+      help: "Whether domains that ask for it are sent a daily report of TLS sessions with them (RFC 8460).",
+      fallback: true,
+      example: "no",
     }),
   }),
   limits: group("What one client may ask of the server.", {

@@ -1,5 +1,6 @@
 /**
- * Finds whose maildrops a recipient stands for, through aliases of aliases, without looking anything up itself.
+ * Finds whose maildrops a recipient stands for, and which addresses elsewhere, through aliases of aliases, without looking
+ * anything up itself.
  *
  * The caller asks next() what to look up, looks the names up in turn (each may be an account or an alias), and tells
  * found() about the first that exists, until next() says that it is done:
@@ -8,21 +9,30 @@
  * const expansion = new Expansion(recipient, topology);
  * let step = expansion.next();
  * for (; step.kind === "look-up"; step = expansion.next()) expansion.found(await lookUp(step.names));
- * // step.accounts, step.problems
+ * // step.accounts, step.forwards, step.problems
  * ```
  *
- * Guarantees: ends, whatever the aliases say; an account comes out once; an alias is opened once, nearest first;
+ * Guarantees: ends, whatever the aliases say; an account or address comes out once; an alias is opened once, nearest first;
  * {@linkcode ALIAS_DEPTH} aliases deep and {@linkcode ALIAS_NAMES} names wide at most. What leads nowhere becomes a
  * problem, and doesn't keep the mail from everybody else.
+ *
+ * Who may send to where a recipient itself leads is for the caller to judge ({@linkcode Expansion.route}). What an alias
+ * leads to is not asked for that: an operator made the alias, so that whoever may write to it reaches everybody behind it.
  *
  * States: waiting for next() <-> waiting for found(), then done.
  *
  * @module
  */
 import { ALIAS_DEPTH, ALIAS_NAMES } from "../base/limits.ts";
-import { type Address, formatAddress, parseAddress, parseLocalPart } from "../mail/address.ts";
+import {
+  type Address,
+  canonicalDomain,
+  formatAddress,
+  parseAddress,
+  parseLocalPart,
+} from "../mail/address.ts";
 import { bareNameCandidates } from "./local.ts";
-import { resolve, type Route, type Topology } from "./route.ts";
+import { resolve, type ResolveOptions, type Route, type Topology } from "./route.ts";
 
 /** What the first existing name of a look-up is. */
 export type Found =
@@ -42,6 +52,12 @@ export interface ExpansionProblem {
   readonly text: string;
 }
 
+/** An address elsewhere, and the way there. */
+export interface Forward {
+  readonly recipient: Address;
+  readonly route: Extract<Route, { readonly channel: "smtp" }>;
+}
+
 export type ExpansionStep =
   /** Look these up in turn, then call found() about the first that exists. */
   | { readonly kind: "look-up"; readonly names: readonly string[] }
@@ -49,6 +65,8 @@ export type ExpansionStep =
     readonly kind: "done";
     /** Account names, each once, in the order of finding. */
     readonly accounts: readonly string[];
+    /** Addresses elsewhere, each once, in the order of finding. */
+    readonly forwards: readonly Forward[];
     readonly problems: readonly ExpansionProblem[];
   };
 
@@ -63,6 +81,7 @@ interface Pending {
 
 export class Expansion {
   readonly #topology: Topology;
+  readonly #options: ResolveOptions;
   readonly #queue: Pending[] = [];
   /** Index in #queue of what is to be looked up next. */
   #at = 0;
@@ -70,14 +89,17 @@ export class Expansion {
   readonly #asked = new Map<string, string | undefined>();
   readonly #opened = new Set<string>();
   readonly #accounts = new Set<string>();
+  /** By address: elsewhere, local parts that differ in case are different people (RFC 5321 2.4). */
+  readonly #forwards = new Map<string, Forward>();
   readonly #problems: ExpansionProblem[] = [];
   #crowded = false;
   /** What the recipient itself was taken for. */
   readonly route: Route;
 
-  constructor(recipient: Address, topology: Topology) {
+  constructor(recipient: Address, topology: Topology, options: ResolveOptions = {}) {
     this.#topology = topology;
-    this.route = resolve(recipient, topology);
+    this.#options = options;
+    this.route = resolve(recipient, topology, options);
     this.#follow(this.route, formatAddress(recipient), []);
   }
 
@@ -85,7 +107,12 @@ export class Expansion {
   next(): ExpansionStep {
     const pending = this.#queue[this.#at];
     if (pending !== undefined) return { kind: "look-up", names: pending.names };
-    return { kind: "done", accounts: [...this.#accounts], problems: this.#problems };
+    return {
+      kind: "done",
+      accounts: [...this.#accounts],
+      forwards: [...this.#forwards.values()],
+      problems: this.#problems,
+    };
   }
 
   /**
@@ -123,12 +150,20 @@ export class Expansion {
     }
     const address = parseAddress(target);
     if ("error" in address) return this.#problem("unknown", address.error, path);
-    this.#follow(resolve(address, this.#topology), target, path);
+    this.#follow(resolve(address, this.#topology, this.#options), target, path);
   }
 
   #follow(route: Route, written: string, path: readonly string[]): void {
     if (route.channel === "local") this.#ask({ written, names: route.names, path });
+    else if (route.channel === "smtp") this.#forward(route, path);
     else this.#problem("outside", route.reply.lines.join(" "), path);
+  }
+
+  #forward(route: Forward["route"], path: readonly string[]): void {
+    const { recipient } = route;
+    const key = formatAddress({ ...recipient, domain: canonicalDomain(recipient.domain) });
+    if (this.#forwards.has(key) || this.#isCrowded(path)) return;
+    this.#forwards.set(key, { recipient, route });
   }
 
   #ask(pending: Pending): void {
@@ -141,15 +176,16 @@ export class Expansion {
       }
       return;
     }
-    if (this.#asked.size >= ALIAS_NAMES) {
-      if (!this.#crowded) {
-        this.#problem("limit", `aliases come to more than ${ALIAS_NAMES} names`, pending.path);
-      }
-      this.#crowded = true;
-      return;
-    }
+    if (this.#isCrowded(pending.path)) return;
     this.#asked.set(key, undefined);
     this.#queue.push(pending);
+  }
+
+  #isCrowded(path: readonly string[]): boolean {
+    if (this.#asked.size + this.#forwards.size < ALIAS_NAMES) return false;
+    if (!this.#crowded) this.#problem("limit", `aliases come to more than ${ALIAS_NAMES} names`, path);
+    this.#crowded = true;
+    return true;
   }
 
   #problem(kind: ExpansionProblem["kind"], text: string, path: readonly string[]): void {

@@ -35,9 +35,12 @@ Deno.test("parseConfig() gives the defaults where nothing is said", () => {
   assertEquals(config("hostname: a.example", "b.example").hostname, "a.example");
 });
 
+/** Settings that can't stand alone. */
+const PAIRED = /^tls\.(cert|key)File$|\.(user|passwordFile)$/;
+
 Deno.test("parseConfig() reads every setting", () => {
   const all = describeConfig().map(({ path, example }) => ({ path, example }));
-  for (const { path, example } of all.filter(({ path }) => !/^tls\.(cert|key)File$/.test(path))) {
+  for (const { path, example } of all.filter(({ path }) => !PAIRED.test(path))) {
     const text = path.split(".").map((key, depth) => `${"  ".repeat(depth)}${key}:`).join("\n") +
       ` ${example}\n`;
     const read = path.split(".").reduce<unknown>(
@@ -55,7 +58,7 @@ Deno.test("parseConfig() reads every setting", () => {
   ].join("\n"));
   assertEquals(listen.smtp, [{ host: undefined, port: 25 }, { host: "::1", port: 2525 }]);
   assertEquals([listen.pop3, listen.pop3s], [[], undefined]);
-  assertEquals(tls, { certFile: "/c.pem", keyFile: "/k.pem", minVersion: "1.3" });
+  assertEquals([tls.certFile, tls.keyFile, tls.minVersion], ["/c.pem", "/k.pem", "1.3"]);
   assertEquals([pop3.expire, pop3.takeover], [30, 90_000]);
   assertEquals([limits.messageBytes, limits.pop3Idle, threads], [10 * 1024 * 1024, 900_000, 2]);
 });
@@ -68,7 +71,7 @@ Deno.test("parseConfig() reports everything that is wrong at once, by line", () 
       "  - ex ample", // 3
       "relay:", // 4
       "  mod: intranet", // 5
-      "  mode: direct", // 6
+      "  mode: dierct", // 6
       "messageBytes: 5k", // 7
       "limit: {}", // 8
       "limits:", // 9
@@ -81,7 +84,7 @@ Deno.test("parseConfig() reports everything that is wrong at once, by line", () 
     [
       "emsmail.yaml:3: domains[1] must be a domain name such as mail.example.org, not 'ex ample'",
       "emsmail.yaml:5: relay.mod is not a setting; did you mean relay.mode?",
-      "emsmail.yaml:6: relay.mode must be intranet, not 'direct': this version delivers inside the system only",
+      "emsmail.yaml:6: relay.mode must be direct, buffer, intranet or combined, not 'dierct'; did you mean direct?",
       "emsmail.yaml:7: messageBytes is not a setting; did you mean limits.messageBytes?",
       "emsmail.yaml:8: limit is not a setting; did you mean limits?",
       "emsmail.yaml:10: limits.pop3Idle must be a duration such as 90s, 5m or 2d, at least 10m, not '5m': " +
@@ -194,13 +197,13 @@ Deno.test("applyOverrides() checks options as the file's settings are, and names
   assertEquals(result({ data: "/d", domain: ["B.example"], relayMode: "intranet" }), {
     config: defaultConfig({ hostname: "a.example", data: "/d", domains: ["b.example"] }),
   });
-  const wrong = result({ data: "", domain: ["a", "b c"], hostname: "x y", relayMode: "combined" });
+  const wrong = result({ data: "", domain: ["a", "b c"], hostname: "x y", relayMode: "combine" });
   if (!("problems" in wrong)) throw new Error("taken");
   assertEquals(wrong.problems.map(formatProblem), [
     "--data must be a path, not ''",
     "--hostname must be a domain name such as mail.example.org, not 'x y'",
     "--domain must be a domain name such as mail.example.org, not 'b c'",
-    "--relay-mode must be intranet, not 'combined': this version delivers inside the system only",
+    "--relay-mode must be direct, buffer, intranet or combined, not 'combine'; did you mean combined?",
   ]);
 });
 
@@ -218,13 +221,16 @@ Deno.test("describeConfig() and configReference() tell of every setting", () => 
     assert(type !== "" && help.endsWith(".") && example !== "", path);
   }
   // Each group's heading once.
-  assertEquals(reference.match(/^\w+: /gm)?.length, 11);
+  assertEquals(reference.match(/^\w+: /gm)?.length, 13);
 });
 
 Deno.test("exampleConfig() is a file that sets the defaults, and still one with every comment taken in", () => {
   assertEquals(config(exampleConfig()), defaultConfig());
-  const uncommented = exampleConfig().replace(/^( *)#(?=\w+: )/gm, "$1");
+  // A log-in needs TLS that can't be left out.
+  const uncommented = exampleConfig().replace(/^( *)#(?=\w+: )/gm, "$1")
+    .replaceAll("tls: opportunistic", "tls: verified");
   assertEquals(config(uncommented).tls.certFile, "/etc/emsmail/cert.pem");
+  assertEquals(config(uncommented).relay.buffer.user, "office");
 });
 
 Deno.test("editDistance() counts letters added, dropped, replaced and swapped", () => {

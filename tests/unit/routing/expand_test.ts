@@ -1,11 +1,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ALIAS_DEPTH, ALIAS_NAMES } from "../../../src/base/limits.ts";
-import { parseAddress } from "../../../src/mail/address.ts";
+import { formatAddress, parseAddress } from "../../../src/mail/address.ts";
 import { Expansion, type Found } from "../../../src/routing/expand.ts";
 import type { Topology } from "../../../src/routing/route.ts";
+import { DIRECT, host, INTRANET } from "./topologies.ts";
 
-const TOPOLOGY: Topology = { mode: "intranet", domains: ["example.org"], plus: "+" };
+const TOPOLOGY: Topology = { ...INTRANET, domains: ["example.org"] };
+const OPEN: Topology = { ...DIRECT, domains: ["example.org"] };
 
 interface People {
   readonly accounts: readonly string[];
@@ -64,6 +66,65 @@ Deno.test("Expansion asks nothing about an address outside, and gives the routin
     problems[0]!.startsWith("outside: a@elsewhere.example is outside: this system is on an intranet"),
     true,
   );
+});
+
+/** Accounts and addresses elsewhere, with the rule of each. */
+function reach(people: People, text: string, topology = OPEN, sender?: string): string[] {
+  const parse = (text: string) => {
+    const address = parseAddress(text);
+    if ("error" in address) throw new Error(address.error);
+    return address;
+  };
+  const options = sender === undefined ? {} : { sender: parse(sender) };
+  const expansion = new Expansion(parse(text), topology, options);
+  let step = expansion.next();
+  for (; step.kind === "look-up"; step = expansion.next()) expansion.found(lookUp(people, step.names));
+  const elsewhere = step.forwards.map(({ recipient, route }) =>
+    `${formatAddress(recipient)} by ${route.rule}`
+  );
+  return [...step.accounts, ...elsewhere, ...step.problems.map(({ kind }) => kind)];
+}
+
+Deno.test("Expansion of a recipient outside is done at once", () => {
+  assertEquals(reach({ accounts: ["bob"] }, "bob@elsewhere.example"), ["bob@elsewhere.example by direct"]);
+});
+
+Deno.test("Expansion follows aliases out of the system, to each address once", () => {
+  const people = {
+    accounts: ["a"],
+    aliases: {
+      list: ["a", "bob@elsewhere.example", "team"],
+      team: ["bob@ELSEWHERE.example", "Bob@elsewhere.example", "ghost", "x@lab.example"],
+    },
+  };
+  const routes = [{ match: "lab.example", host: host("lab"), accept: "users" }] as const;
+  assertEquals(reach(people, "list@example.org", { ...OPEN, routes }), [
+    "a",
+    "bob@elsewhere.example by direct",
+    // Elsewhere, case may matter.
+    "Bob@elsewhere.example by direct",
+    "x@lab.example by relay.routes[0]",
+    "unknown",
+  ]);
+  // On an intranet only listed routes lead out.
+  assertEquals(reach(people, "list@example.org", { ...TOPOLOGY, routes }), [
+    "a",
+    "x@lab.example by relay.routes[0]",
+    "outside",
+    "outside",
+    "outside",
+    "unknown",
+  ]);
+});
+
+Deno.test("Expansion takes the sender's own route for what an alias leads to", () => {
+  const people = { accounts: [], aliases: { list: ["bob@elsewhere.example"] } };
+  const senders = [{ match: "news.example", host: host("bulk"), accept: "users" }] as const;
+  const topology = { ...OPEN, senders };
+  assertEquals(reach(people, "list@example.org", topology, "a@news.example"), [
+    "bob@elsewhere.example by relay.senders[0]",
+  ]);
+  assertEquals(reach(people, "list@example.org", topology), ["bob@elsewhere.example by direct"]);
 });
 
 Deno.test("Expansion opens aliases of aliases, each account and alias once", () => {
@@ -142,6 +203,15 @@ Deno.test("Expansion takes ALIAS_NAMES names and says once that there were more"
   assertEquals([step.accounts.length, step.problems.map((problem) => problem.kind)], [ALIAS_NAMES - 1, [
     "limit",
   ]]);
+});
+
+Deno.test("Expansion counts addresses elsewhere among ALIAS_NAMES", () => {
+  const targets = Array.from({ length: ALIAS_NAMES + 5 }, (_, i) => `u${i}@elsewhere.example`);
+  const expansion = new Expansion({ local: "everybody", domain: "example.org" }, OPEN);
+  expansion.found({ kind: "alias", name: "everybody", targets });
+  const step = expansion.next();
+  if (step.kind !== "done") throw new Error(step.kind);
+  assertEquals([step.forwards.length, step.problems.map(({ kind }) => kind)], [ALIAS_NAMES - 1, ["limit"]]);
 });
 
 Deno.test("Expansion.found() is an error where nothing was asked", () => {
