@@ -10,6 +10,10 @@ import { concat } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { formatMessageKey, type MessageKey } from "../mail/message_id.ts";
 import { MemoryDirectory } from "./memory_directory.ts";
+import { type MemoryMessage, type MemoryRecipient, newRecipient } from "./memory_model.ts";
+import { MemoryQueue } from "./memory_queue.ts";
+import { MemoryTrust } from "./memory_trust.ts";
+import { checkOutcome, isWaiting, mayFollow, wholeWait } from "./queue_rules.ts";
 import {
   type AcceptedMessage,
   type AccountId,
@@ -20,29 +24,14 @@ import {
   type MessageHead,
   type MessageHistory,
   type Outcome,
-  type QueuedMessage,
-  type RecipientState,
+  type QueueChanges,
   type Spool,
   type Store,
   StoreError,
+  type Trust,
 } from "./types.ts";
 
 const HISTORY_LIMIT = 20;
-
-interface Recipient {
-  readonly address: string;
-  state: RecipientState;
-  atMs: number;
-  detail: string;
-  accounts: readonly AccountId[];
-}
-
-interface Message {
-  readonly accepted: AcceptedMessage;
-  readonly recipients: Recipient[];
-  /** When owners took it out of their maildrops. */
-  readonly removals: Map<AccountId, number>;
-}
 
 interface Entry {
   readonly size: number;
@@ -63,19 +52,19 @@ export function openMemoryStore(options: MemoryStoreOptions = {}): Store {
 
 class MemoryStore implements Store {
   readonly #clock: Clock;
-  readonly #messages = new Map<MessageKey, Message>();
+  readonly #messages = new Map<MessageKey, MemoryMessage>();
   readonly #bodies = new Map<MessageKey, Uint8Array[]>();
   readonly #arriving = new Map<MessageKey, Uint8Array[]>();
   readonly #entries = new Map<AccountId, Map<MessageKey, Entry>>();
   #newestKey = 0;
-  #listener: ((messages: readonly QueuedMessage[]) => void) | undefined;
-  #unannounced: MessageKey[] = [];
   #closed = false;
 
   readonly directory: MemoryDirectory;
   readonly spool: Spool;
   readonly maildrops: Maildrops;
   readonly deliveries: Deliveries;
+  readonly queue: MemoryQueue;
+  readonly trust: Trust;
   readonly history: History;
 
   constructor(clock: Clock) {
@@ -102,13 +91,22 @@ class MemoryStore implements Store {
       usage: (account) => Promise.resolve(this.#usage(account)),
       expire: (beforeMs, limit) => change(() => this.#expire(beforeMs, limit)),
     };
+    this.queue = new MemoryQueue({
+      messages: this.#messages,
+      change,
+      released: (key) => this.#dropBodyIfUnused(key),
+      nowMs: () => this.#clock.nowMs(),
+    });
     this.deliveries = {
-      subscribe: (listener) => this.#subscribe(listener),
-      record: (outcomes) =>
-        change(() => {
-          for (const outcome of outcomes) this.#record(outcome);
-        }),
+      subscribe: (listener) => this.queue.subscribe(listener),
+      record: (changes) => change(() => this.#record(changes)),
+      waiting: () => Promise.resolve(this.queue.waiting()),
+      due: (destination, { dueMs, limit }) => Promise.resolve(this.queue.due(destination, dueMs, limit)),
+      overdue: ({ deadlineMs, limit }) => Promise.resolve(this.queue.overdue(deadlineMs, limit)),
+      nextDeadlineMs: () => Promise.resolve(this.queue.nextDeadlineMs()),
+      destinations: () => Promise.resolve(this.queue.destinations()),
     };
+    this.trust = new MemoryTrust(change);
     this.history = {
       message: (key) => Promise.resolve(this.#history(key)),
       byMessageId: (messageId) => Promise.resolve(this.#byMessageId(messageId)),
@@ -142,8 +140,8 @@ class MemoryStore implements Store {
     else parts.push(part.slice());
   }
 
-  #accept(accepted: AcceptedMessage): void {
-    const { key, lastPart, size, receivedAtMs, envelope } = accepted;
+  /** All parts of a message that can be accepted. @throws {StoreError} `conflict` where it can't */
+  #partsOf({ key, lastPart, size, envelope }: AcceptedMessage): Uint8Array[] {
     const name = formatMessageKey(key);
     if (this.#messages.has(key)) throw new StoreError("conflict", `message ${name} is there already`);
     if (envelope.recipients.length === 0) {
@@ -154,37 +152,20 @@ class MemoryStore implements Store {
     if (octets !== size) {
       throw new StoreError("conflict", `the parts of message ${name} hold ${octets} octets and not ${size}`);
     }
+    return parts;
+  }
+
+  #accept(accepted: AcceptedMessage): void {
+    const { key, receivedAtMs, envelope } = accepted;
+    const parts = this.#partsOf(accepted);
     this.#arriving.delete(key);
     this.#bodies.set(key, parts);
-    const recipients = envelope.recipients.map((address): Recipient => (
-      { address, state: "queued", atMs: receivedAtMs, detail: "", accounts: [] }
+    const recipients = envelope.recipients.map((recipient, index): MemoryRecipient => (
+      newRecipient({ recipient, requests: envelope.recipientRequests?.[index] }, { atMs: receivedAtMs })
     ));
     this.#messages.set(key, { accepted, recipients, removals: new Map() });
     this.#newestKey = Math.max(this.#newestKey, key);
-    if (this.#listener !== undefined) this.#announce([key]);
-    else this.#unannounced.push(key);
-  }
-
-  #subscribe(listener: (messages: readonly QueuedMessage[]) => void): void {
-    if (this.#listener !== undefined) {
-      throw new StoreError("conflict", "somebody listens to this store already");
-    }
-    this.#listener = listener;
-    this.#announce(this.#unannounced.sort((a, b) => a - b));
-    this.#unannounced = [];
-  }
-
-  #announce(keys: readonly MessageKey[]): void {
-    const waiting = keys.flatMap((key): QueuedMessage[] => {
-      const message = this.#messages.get(key);
-      const recipients = (message?.recipients ?? []).flatMap(({ state, address }, index) =>
-        state === "queued" || state === "held" ? [{ index, recipient: address }] : []
-      );
-      if (message === undefined || recipients.length === 0) return [];
-      const { envelope: { reversePath, smtpUtf8 }, size } = message.accepted;
-      return [{ key, reversePath, smtpUtf8, size, recipients }];
-    });
-    if (waiting.length > 0) setTimeout(() => this.#listener!(waiting), 0);
+    this.queue.announce([[key, recipients.map((_, index) => index)]]);
   }
 
   #list(account: AccountId): MaildropListing {
@@ -210,11 +191,29 @@ class MemoryStore implements Store {
     return { octets: entries.reduce((sum, { size }) => sum + size, 0), messages: entries.length };
   }
 
-  #record({ key, index, state, atMs, detail, deliverTo }: Outcome): void {
+  #record({ outcomes, attempts = [], reports = [], destinations = [] }: QueueChanges): void {
+    // Looked at before anything changes: a batch is whole or not there at all.
+    const news = reports.filter(({ key }) => !this.#messages.has(key));
+    for (const report of news) this.#partsOf(report);
+    for (const outcome of outcomes) checkOutcome(outcome);
+    for (const report of news) {
+      if (!this.#messages.has(report.key)) this.#accept(report);
+    }
+    const added = new Map<MessageKey, number[]>();
+    for (const outcome of outcomes) {
+      const places = this.#settle(outcome);
+      if (places.length > 0) added.set(outcome.key, [...added.get(outcome.key) ?? [], ...places]);
+    }
+    for (const attempt of attempts) this.queue.addAttempt(attempt);
+    for (const destination of destinations) this.queue.setDestination(destination);
+    this.queue.announce(added);
+  }
+
+  /** Records one outcome; gives the places of the recipients it was expanded to. */
+  #settle({ key, index, state, atMs, detail, deliverTo, wait, acceptedBy, expandedTo }: Outcome): number[] {
     const message = this.#messages.get(key);
     const recipient = message?.recipients[index];
-    if (message === undefined || recipient === undefined) return;
-    if (recipient.state === "delivered" || recipient.state === "failed") return;
+    if (message === undefined || recipient === undefined || !mayFollow(recipient.state, state)) return [];
     const gone = deliverTo.map(({ account }) => account).filter((account) => !this.#entries.has(account));
     for (const { account, trace, size } of deliverTo) {
       const drop = this.#entries.get(account);
@@ -222,11 +221,18 @@ class MemoryStore implements Store {
       if (drop === undefined || drop.has(key) || message.removals.has(account)) continue;
       drop.set(key, { size, smtpUtf8: message.accepted.envelope.smtpUtf8, atMs, trace: trace.slice() });
     }
+    const expanded = state === "expanded" ? expandedTo ?? [] : [];
     recipient.accounts = deliverTo.map(({ account }) => account).filter((account) => !gone.includes(account));
-    recipient.state = gone.length > 0 && recipient.accounts.length === 0 ? "failed" : state;
+    const lost = gone.length > 0 && recipient.accounts.length === 0 && expanded.length === 0;
+    recipient.state = lost ? "failed" : state;
     recipient.atMs = atMs;
     recipient.detail = gone.length > 0 ? `${detail} (account ${gone.join(", ")} was removed before)` : detail;
+    recipient.acceptedBy = acceptedBy ?? "";
+    if (state === "deferred") recipient.wait = wholeWait(wait!);
+    const first = message.recipients.length;
+    message.recipients.push(...expanded.map((given) => newRecipient(given, { atMs, expandedFrom: index })));
     this.#dropBodyIfUnused(key);
+    return expanded.map((_, place) => first + place);
   }
 
   #remove(account: AccountId, keys: readonly MessageKey[]): number {
@@ -252,7 +258,7 @@ class MemoryStore implements Store {
   /** Whether a queue or a maildrop holds the message. */
   #isHeld(key: MessageKey): boolean {
     const { recipients } = this.#messages.get(key)!;
-    return recipients.some(({ state }) => state === "queued" || state === "held") ||
+    return recipients.some(({ state }) => isWaiting(state)) ||
       [...this.#entries.values()].some((drop) => drop.has(key));
   }
 
@@ -266,7 +272,10 @@ class MemoryStore implements Store {
     );
     done.sort(([, a], [, b]) => a.accepted.receivedAtMs - b.accepted.receivedAtMs);
     const pruned = done.slice(0, limit);
-    for (const [key] of pruned) this.#messages.delete(key);
+    for (const [key] of pruned) {
+      this.#messages.delete(key);
+      this.queue.forgetAttempts(key);
+    }
     return pruned.length;
   }
 
@@ -281,12 +290,17 @@ class MemoryStore implements Store {
       messageId,
       reversePath: envelope.reversePath,
       origin: structuredClone(origin),
-      recipients: message.recipients.map(({ address, state, atMs, detail, accounts }) => ({
-        recipient: address,
-        state,
-        atMs,
-        detail,
-        maildrops: accounts.map((account) => ({
+      ...(envelope.requests === undefined ? {} : { requests: envelope.requests }),
+      recipients: message.recipients.map((recipient) => ({
+        recipient: recipient.address,
+        state: recipient.state,
+        atMs: recipient.atMs,
+        detail: recipient.detail,
+        acceptedBy: recipient.acceptedBy,
+        ...(recipient.expandedFrom === undefined ? {} : { expandedFrom: recipient.expandedFrom }),
+        ...(recipient.requests === undefined ? {} : { requests: recipient.requests }),
+        ...(recipient.wait !== undefined && isWaiting(recipient.state) ? { wait: recipient.wait } : {}),
+        maildrops: recipient.accounts.map((account) => ({
           account: this.directory.nameOf(account),
           ...(message.removals.has(account) ? { removedAtMs: message.removals.get(account)! } : {}),
         })),

@@ -9,8 +9,13 @@
  *
  * @module
  */
-import type { Envelope, Origin } from "../mail/envelope.ts";
+import type { Envelope, MessageRequests, Origin, RecipientRequests } from "../mail/envelope.ts";
 import type { MessageKey } from "../mail/message_id.ts";
+import type { Deliveries, Queue, RecipientState, Wait } from "./queue_types.ts";
+import type { Trust } from "./trust_types.ts";
+
+export type * from "./queue_types.ts";
+export type * from "./trust_types.ts";
 
 /** An account's number: 1, 2, 3 … and never used again. */
 export type AccountId = number;
@@ -31,6 +36,8 @@ export interface Store {
   readonly maildrops: Maildrops;
   readonly directory: Directory;
   readonly deliveries: Deliveries;
+  readonly queue: Queue;
+  readonly trust: Trust;
   readonly history: History;
   /** Finishes what was asked for, then closes. */
   close(): Promise<void>;
@@ -161,61 +168,6 @@ export interface Directory {
   setAlias(alias: Alias): Promise<void>;
 }
 
-// ---------------------------------------------------------------- delivering (the queue)
-
-/** What is known of one recipient of one message. */
-export type RecipientState = "queued" | "delivered" | "failed" | "held";
-
-/** A recipient that waits for delivery. */
-export interface QueuedRecipient {
-  readonly key: MessageKey;
-  /** Place in the envelope, from 0. */
-  readonly index: number;
-  readonly recipient: string;
-}
-
-/** A message with recipients that wait. */
-export interface QueuedMessage {
-  readonly key: MessageKey;
-  readonly reversePath: string;
-  readonly smtpUtf8: boolean;
-  /** Octets of the body. */
-  readonly size: number;
-  readonly recipients: readonly { readonly index: number; readonly recipient: string }[];
-}
-
-/** One recipient's outcome. */
-export interface Outcome {
-  readonly key: MessageKey;
-  readonly index: number;
-  readonly state: Exclude<RecipientState, "queued">;
-  readonly atMs: number;
-  /** A sentence for `emsmail trace`. */
-  readonly detail: string;
-  /** Maildrops that get the message, each once, with the trace fields for it and the octets RETR will send. */
-  readonly deliverTo: readonly {
-    readonly account: AccountId;
-    readonly trace: Uint8Array;
-    readonly size: number;
-  }[];
-}
-
-export interface Deliveries {
-  /**
-   * Calls `listener` with messages that wait: first those left from before (held recipients among them, since what kept
-   * them may have been mended), then each as it is accepted. One listener.
-   * The listener is never called again for a message it was given until the store is opened anew.
-   */
-  subscribe(listener: (messages: readonly QueuedMessage[]) => void): void;
-  /**
-   * Records outcomes and puts messages into maildrops, whole batch in one transaction. Doing it twice for one recipient
-   * changes nothing the second time: a maildrop never gets a message twice, not even after its owner took it out. An
-   * account that is gone is passed over, and its recipient recorded as `failed` where that leaves no maildrop; `detail`
-   * says which account it was. A recipient nobody knows (any more) is passed over.
-   */
-  record(outcomes: readonly Outcome[]): Promise<void>;
-}
-
 // ---------------------------------------------------------------- looking back
 
 /** Everything known of a message. */
@@ -226,11 +178,19 @@ export interface MessageHistory {
   readonly messageId: string;
   readonly reversePath: string;
   readonly origin: Origin;
+  readonly requests?: MessageRequests;
   readonly recipients: readonly {
     readonly recipient: string;
     readonly state: RecipientState;
     readonly atMs: number;
     readonly detail: string;
+    /** Who accepted it; "" where nobody outside did. */
+    readonly acceptedBy: string;
+    /** Place of the recipient that was expanded to this one. */
+    readonly expandedFrom?: number;
+    /** What was asked for it. */
+    readonly requests?: RecipientRequests;
+    readonly wait?: Wait;
     /** Accounts whose maildrop got it, and when its owner took it out again. */
     readonly maildrops: readonly { readonly account: string; readonly removedAtMs?: number }[];
   }[];

@@ -1,39 +1,11 @@
 /** Every promise of src/store/types.ts, on every implementation. */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { FakeClock } from "../../src/base/clock.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type QueuedMessage, type Store, StoreError } from "../../src/store/types.ts";
-import {
-  account,
-  bodyOf,
-  delivered,
-  implementations,
-  message,
-  ORIGIN,
-  until,
-} from "../unit/store/fixtures.ts";
+import { account, bodyOf, delivered, listening, message, ORIGIN, until } from "../unit/store/fixtures.ts";
+import { assertStoreError, contract } from "./contract.ts";
 
 /** The largest key there can be: 47 bits. */
 const LARGEST_KEY = 2 ** 47 - 1;
-
-function contract(promise: string, check: (store: Store, clock: FakeClock) => Promise<void>): void {
-  for (const implementation of implementations) {
-    Deno.test(`store (${implementation.name}) ${promise}`, async () => {
-      const clock = new FakeClock(5_000_000);
-      const opened = await implementation.open({ clock });
-      try {
-        await check(opened.store, clock);
-      } finally {
-        await opened.close();
-      }
-    });
-  }
-}
-
-async function assertStoreError(promise: Promise<unknown>, kind: StoreError["kind"]): Promise<StoreError> {
-  const error = await assertRejects(() => promise, StoreError);
-  assertEquals(error.kind, kind);
-  return error;
-}
 
 async function keysIn(store: Store, id: number): Promise<number[]> {
   return Array.from((await store.maildrops.list(id)).keys);
@@ -52,7 +24,7 @@ contract("accept() keeps a message whole, with its recipients queued", async (st
     reversePath: "bob@example.net",
     origin: ORIGIN,
     recipients: ["a@x.org", "b@x.org"].map((recipient) => (
-      { recipient, state: "queued" as const, atMs: 1_000_007, detail: "", maildrops: [] }
+      { recipient, state: "queued" as const, atMs: 1_000_007, detail: "", acceptedBy: "", maildrops: [] }
     )),
   });
   assertEquals(await store.history.message(8), undefined);
@@ -158,11 +130,13 @@ contract("record() fills maildrops, list() shows them oldest first", async (stor
   const alice = await store.directory.addAccount(account("alice"));
   const bob = await store.directory.addAccount(account("bob"));
   for (const key of [30, 10, 20]) await store.spool.accept(message(key, { smtpUtf8: key === 20 }));
-  await store.deliveries.record([
-    delivered(30, [alice.id], { size: 300 }),
-    delivered(10, [alice.id, bob.id], { size: 100 }),
-    delivered(20, [alice.id], { size: 200 }),
-  ]);
+  await store.deliveries.record({
+    outcomes: [
+      delivered(30, [alice.id], { size: 300 }),
+      delivered(10, [alice.id, bob.id], { size: 100 }),
+      delivered(20, [alice.id], { size: 200 }),
+    ],
+  });
   const listing = await store.maildrops.list(alice.id);
   assertEquals(Array.from(listing.keys), [10, 20, 30]);
   assertEquals(Array.from(listing.sizes), [100, 200, 300]);
@@ -183,6 +157,7 @@ contract("record() fills maildrops, list() shows them oldest first", async (stor
     state: "delivered",
     atMs: 2_000_000,
     detail: "delivered here",
+    acceptedBy: "",
     maildrops: [{ account: "alice" }, { account: "bob" }],
   }]);
 });
@@ -192,14 +167,16 @@ contract(
   async (store) => {
     const { id } = await store.directory.addAccount(account("alice"));
     await store.spool.accept(message(1, { recipients: ["alice@x.org", "sales@x.org", "info@x.org"] }));
-    await store.deliveries.record([delivered(1, [id]), delivered(1, [id])]);
-    await store.deliveries.record([{ ...delivered(1, [id]), state: "failed", detail: "changed" }]);
+    await store.deliveries.record({ outcomes: [delivered(1, [id]), delivered(1, [id])] });
+    await store.deliveries.record({
+      outcomes: [{ ...delivered(1, [id]), state: "failed", detail: "changed" }],
+    });
     assertEquals(await store.maildrops.usage(id), { octets: 100, messages: 1 });
     assertEquals((await store.history.message(1))?.recipients[0]?.detail, "delivered here");
-    await store.deliveries.record([delivered(1, [id], { index: 1 })]);
+    await store.deliveries.record({ outcomes: [delivered(1, [id], { index: 1 })] });
     assertEquals(await store.maildrops.usage(id), { octets: 100, messages: 1 });
     await store.maildrops.remove(id, [1]);
-    await store.deliveries.record([delivered(1, [id]), delivered(1, [id], { index: 2 })]);
+    await store.deliveries.record({ outcomes: [delivered(1, [id]), delivered(1, [id], { index: 2 })] });
     assertEquals(await keysIn(store, id), []);
     assertEquals(await store.maildrops.usage(id), { octets: 0, messages: 0 });
   },
@@ -208,7 +185,7 @@ contract(
 contract("record() passes over what is unknown and what has no recipient of that place", async (store) => {
   const { id } = await store.directory.addAccount(account("alice"));
   await store.spool.accept(message(1));
-  await store.deliveries.record([delivered(2, [id]), delivered(1, [id], { index: 4 })]);
+  await store.deliveries.record({ outcomes: [delivered(2, [id]), delivered(1, [id], { index: 4 })] });
   assertEquals(await keysIn(store, id), []);
   assertEquals((await store.history.message(1))?.recipients[0]?.state, "queued");
 });
@@ -218,10 +195,12 @@ contract("record() passes over an account that is gone", async (store) => {
   const bob = await store.directory.addAccount(account("bob"));
   await store.directory.removeAccount("bob");
   await store.spool.accept(message(1, { recipients: ["bob@x.org", "both@x.org"] }));
-  await store.deliveries.record([
-    delivered(1, [bob.id]),
-    delivered(1, [bob.id, alice.id], { index: 1 }),
-  ]);
+  await store.deliveries.record({
+    outcomes: [
+      delivered(1, [bob.id]),
+      delivered(1, [bob.id, alice.id], { index: 1 }),
+    ],
+  });
   const recipients = (await store.history.message(1))!.recipients;
   assertEquals(recipients.map(({ state }) => state), ["failed", "delivered"]);
   assertEquals(recipients.map(({ maildrops }) => maildrops), [[], [{ account: "alice" }]]);
@@ -244,33 +223,30 @@ contract("find() gives what the first existing of several names stands for", asy
   assertEquals(await store.directory.find([]), undefined);
 });
 
-contract("a held recipient is offered again when the store is opened anew", async (store) => {
-  await store.spool.accept(message(1, { recipients: ["a@example.test"] }));
-  await store.deliveries.record([
-    { key: 1, index: 0, state: "held", atMs: 3_000_000, detail: "nobody here", deliverTo: [] },
-  ]);
-  const offered = new Promise<readonly QueuedMessage[]>((resolve) => store.deliveries.subscribe(resolve));
-  assertEquals((await offered).map(({ key, recipients }) => [key, recipients.length]), [[1, 1]]);
-});
-
 contract("a body stays while a maildrop, a queued or a held recipient needs it", async (store) => {
   const alice = await store.directory.addAccount(account("alice"));
   const bob = await store.directory.addAccount(account("bob"));
   await store.spool.accept(message(1, { body: "kept", recipients: ["a@x.org", "b@x.org", "c@x.org"] }));
-  await store.deliveries.record([
-    delivered(1, [alice.id, bob.id]),
-    { key: 1, index: 1, state: "held", atMs: 3_000_000, detail: "held", deliverTo: [] },
-  ]);
+  await store.deliveries.record({
+    outcomes: [
+      delivered(1, [alice.id, bob.id]),
+      { key: 1, index: 1, state: "held", atMs: 3_000_000, detail: "held", deliverTo: [] },
+    ],
+  });
   await store.maildrops.remove(alice.id, [1]);
   await store.maildrops.remove(bob.id, [1]);
   assertEquals(await bodyOf(store, 1), "kept");
-  await store.deliveries.record([
-    { key: 1, index: 2, state: "failed", atMs: 3_000_000, detail: "no", deliverTo: [] },
-  ]);
+  await store.deliveries.record({
+    outcomes: [
+      { key: 1, index: 2, state: "failed", atMs: 3_000_000, detail: "no", deliverTo: [] },
+    ],
+  });
   assertEquals(await bodyOf(store, 1), "kept");
-  await store.deliveries.record([
-    { key: 1, index: 1, state: "failed", atMs: 3_000_000, detail: "no", deliverTo: [] },
-  ]);
+  await store.deliveries.record({
+    outcomes: [
+      { key: 1, index: 1, state: "failed", atMs: 3_000_000, detail: "no", deliverTo: [] },
+    ],
+  });
   assertEquals(await bodyOf(store, 1), undefined);
   assert(await store.history.message(1) !== undefined);
 });
@@ -279,9 +255,9 @@ contract("remove() takes out what is there, counts it, and the history shows whe
   const alice = await store.directory.addAccount(account("alice"));
   const bob = await store.directory.addAccount(account("bob"));
   for (const key of [1, 2, 3]) await store.spool.accept(message(key, { body: `body ${key}` }));
-  await store.deliveries.record(
-    [1, 2, 3].map((key) => delivered(key, [alice.id, bob.id], { size: key * 10 })),
-  );
+  await store.deliveries.record({
+    outcomes: [1, 2, 3].map((key) => delivered(key, [alice.id, bob.id], { size: key * 10 })),
+  });
   await clock.advance(1000);
   assertEquals(await store.maildrops.remove(alice.id, [1, 3, 9, 1]), 2);
   assertEquals(await keysIn(store, alice.id), [2]);
@@ -302,12 +278,14 @@ contract("expire() takes out what was delivered before, oldest first, up to the 
   const alice = await store.directory.addAccount(account("alice"));
   const bob = await store.directory.addAccount(account("bob"));
   for (const key of [1, 2, 3, 4]) await store.spool.accept(message(key));
-  await store.deliveries.record([
-    delivered(1, [alice.id], { atMs: 4000 }), // the oldest message, but delivered last
-    delivered(2, [alice.id], { atMs: 1000 }),
-    delivered(3, [bob.id], { atMs: 2000 }),
-    delivered(4, [bob.id], { atMs: 3000 }),
-  ]);
+  await store.deliveries.record({
+    outcomes: [
+      delivered(1, [alice.id], { atMs: 4000 }), // the oldest message, but delivered last
+      delivered(2, [alice.id], { atMs: 1000 }),
+      delivered(3, [bob.id], { atMs: 2000 }),
+      delivered(4, [bob.id], { atMs: 3000 }),
+    ],
+  });
   assertEquals(await store.maildrops.expire(1000, 10), 0);
   assertEquals(await store.maildrops.expire(4000, 2), 2);
   assertEquals([await keysIn(store, alice.id), await keysIn(store, bob.id)], [[1], [4]]);
@@ -363,7 +341,7 @@ contract("removeAccount() takes maildrop and alias targets with it", async (stor
   await store.directory.setAlias({ name: "info", targets: ["alice"] });
   await store.spool.accept(message(1, { body: "both" }));
   await store.spool.accept(message(2, { body: "one" }));
-  await store.deliveries.record([delivered(1, [alice.id, bob.id]), delivered(2, [alice.id])]);
+  await store.deliveries.record({ outcomes: [delivered(1, [alice.id, bob.id]), delivered(2, [alice.id])] });
   await store.directory.removeAccount("alice");
   assertEquals(await keysIn(store, alice.id), []);
   assertEquals(await store.maildrops.usage(alice.id), { octets: 0, messages: 0 });
@@ -402,16 +380,22 @@ contract("subscribe() gives what waited, then what comes, each message once", as
   await store.spool.accept(message(2, { recipients: ["a@x.org", "b@x.org"], body: "12345" }));
   await store.spool.accept(message(1, { smtpUtf8: true, body: "" }));
   await store.spool.accept(message(3));
-  await store.deliveries.record([delivered(3, [id]), delivered(2, [id], { index: 0 })]);
+  await store.deliveries.record({ outcomes: [delivered(3, [id]), delivered(2, [id], { index: 0 })] });
   const given: QueuedMessage[] = [];
-  store.deliveries.subscribe((messages) => given.push(...messages));
+  store.deliveries.subscribe(listening((messages) => given.push(...messages)));
   assertEquals(given, [], "the listener was called before subscribe() returned");
   await until(() => given.length >= 2);
   const envelope = { reversePath: "bob@example.net", smtpUtf8: false };
   const first = [{ index: 0, recipient: "alice@example.org" }];
   assertEquals(given, [
-    { ...envelope, key: 1, size: 0, smtpUtf8: true, recipients: first },
-    { ...envelope, key: 2, size: 5, recipients: [{ index: 1, recipient: "b@x.org" }] },
+    { ...envelope, key: 1, receivedAtMs: 1_000_001, size: 0, smtpUtf8: true, recipients: first },
+    {
+      ...envelope,
+      key: 2,
+      receivedAtMs: 1_000_002,
+      size: 5,
+      recipients: [{ index: 1, recipient: "b@x.org" }],
+    },
   ]);
   await store.spool.append(4, new TextEncoder().encode("abc"));
   await Promise.allSettled([
@@ -421,13 +405,13 @@ contract("subscribe() gives what waited, then what comes, each message once", as
   ]);
   await until(() => given.length >= 4);
   assertEquals(given.slice(2), [
-    { ...envelope, key: 4, size: 7, recipients: first },
-    { ...envelope, key: 5, size: 2, recipients: first },
+    { ...envelope, key: 4, receivedAtMs: 1_000_004, size: 7, recipients: first },
+    { ...envelope, key: 5, receivedAtMs: 1_000_005, size: 2, recipients: first },
   ]);
-  await store.deliveries.record([delivered(1, [id]), delivered(4, [id])]);
+  await store.deliveries.record({ outcomes: [delivered(1, [id]), delivered(4, [id])] });
   await new Promise((resolve) => setTimeout(resolve, 20));
   assertEquals(given.length, 4);
-  assertThrows(() => store.deliveries.subscribe(() => {}), StoreError);
+  assertThrows(() => store.deliveries.subscribe(listening(() => {})), StoreError);
 });
 
 contract("subscribe() gives a backlog of thousands whole and in order", async (store) => {
@@ -436,7 +420,7 @@ contract("subscribe() gives a backlog of thousands whole and in order", async (s
     keys.map((key) => store.spool.accept(message(key, { recipients: ["a@x.org", "b@x.org"] }))),
   );
   const given: QueuedMessage[] = [];
-  store.deliveries.subscribe((messages) => given.push(...messages));
+  store.deliveries.subscribe(listening((messages) => given.push(...messages)));
   await until(() => given.length >= keys.length);
   assertEquals(given.map(({ key }) => key), keys);
   assert(given.every(({ recipients }) => recipients.length === 2));
@@ -457,7 +441,7 @@ contract("prune() forgets only what nothing holds, and newestKey() remembers", a
   const { id } = await store.directory.addAccount(account("alice"));
   assertEquals(await store.history.newestKey(), 0);
   for (const key of [1, 2, 3, 4, 5]) await store.spool.accept(message(key, { receivedAtMs: key * 1000 }));
-  await store.deliveries.record([1, 2, 3, 5].map((key) => delivered(key, [id])));
+  await store.deliveries.record({ outcomes: [1, 2, 3, 5].map((key) => delivered(key, [id])) });
   await store.maildrops.remove(id, [1, 3, 5]);
   assertEquals(await store.history.prune(5000, 1), 1);
   assertEquals(await store.history.message(1), undefined);

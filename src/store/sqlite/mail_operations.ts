@@ -1,8 +1,8 @@
 /**
  * Messages coming in, reaching maildrops, and leaving them. Each method runs inside the writer's transaction.
  *
- * Guarantees: `refs` of a message is the number of its queued and held recipients and of its entries, and the body
- * goes when it reaches 0; `usage` is what `entry` holds.
+ * Guarantees: `refs` of a message is the number of its recipients that wait and of its entries, and the body goes when it
+ * reaches 0; `usage` is what `entry` holds.
  *
  * Statements are run by get(), never by run(): run() reports the last rowid inserted, which for a part has 63 bits,
  * and Node throws at a number beyond 53. Where it matters whether a row changed, the statement says RETURNING.
@@ -11,14 +11,11 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { formatMessageKey, type MessageKey } from "../../mail/message_id.ts";
-import { type AccountId, type Outcome, type QueuedMessage, StoreError } from "../types.ts";
+import { type AccountId, type Outcome, StoreError } from "../types.ts";
 import type { BodyWriter } from "./bodies.ts";
 import { isConstraint } from "./errors.ts";
 import type { AcceptOperation } from "./operations.ts";
-import { STATES } from "./schema.ts";
-
-/** How many messages one call of a listener gets from the backlog. */
-const BACKLOG_MESSAGES = 500;
+import { toJson } from "./queue_rows.ts";
 
 export class MailOperations {
   readonly #bodies: BodyWriter;
@@ -31,7 +28,7 @@ export class MailOperations {
 
   /** Makes a message and its recipients; `announced` says whether somebody listens in this process. */
   accept(message: AcceptOperation, announced: "announced" | "unannounced"): void {
-    const { key, recipients, receivedAtMs, size } = message;
+    const { key, recipients, recipientRequests, receivedAtMs, size } = message;
     if (recipients.length === 0) {
       throw new StoreError("conflict", `message ${formatMessageKey(key)} has no recipient`);
     }
@@ -45,6 +42,7 @@ export class MailOperations {
         message.messageId,
         message.origin,
         recipients.length,
+        toJson(message.requests),
       );
     } catch (error) {
       if (!isConstraint(error)) throw error;
@@ -52,47 +50,36 @@ export class MailOperations {
     }
     this.#bodies.finish(key, message.part, size);
     for (let place = 0; place < recipients.length; place++) {
-      this.#statements.insertRecipient.get(key, place, recipients[place]!, receivedAtMs);
+      const requests = toJson(recipientRequests?.[place]);
+      this.#statements.insertRecipient.get(key, place, recipients[place]!, receivedAtMs, requests);
+      if (announced === "unannounced") this.#statements.insertUnannounced.get(key, place);
     }
-    if (announced === "unannounced") this.#statements.insertUnannounced.get(key);
   }
 
-  /** Records outcomes; what is delivered or failed already stays as it is. */
-  record(outcomes: readonly Outcome[]): void {
-    for (const outcome of outcomes) this.#recordOne(outcome);
+  /** Whether a message is there. */
+  has(key: MessageKey): boolean {
+    return this.#statements.messageExists.get(key) !== undefined;
   }
 
-  #recordOne({ key, index, state, atMs, detail, deliverTo }: Outcome): void {
-    const { settle, insertEntry, addUsage, deleteEntry, accountExists } = this.#statements;
-    const accounts = deliverTo.length === 0 ? null : JSON.stringify(deliverTo.map(({ account }) => account));
-    if (settle.get(STATES.indexOf(state), atMs, detail, accounts, key, index) === undefined) return;
-    let refs = state === "held" ? 0 : -1;
+  /** Puts a message into maildrops; gives how many got it anew, and the accounts that are gone. */
+  deliver(
+    { key, atMs, deliverTo }: Outcome,
+  ): { readonly added: number; readonly gone: readonly AccountId[] } {
+    const { insertEntry, addUsage, deleteEntry, accountExists } = this.#statements;
+    let added = 0;
     const gone: AccountId[] = [];
     for (const { account, trace, size } of deliverTo) {
       if (insertEntry.get(account, size, atMs, trace, key) === undefined) {
         if (accountExists.get(account) === undefined) gone.push(account);
       } else if (addUsage.get(size, account) !== undefined) {
-        refs++;
+        added++;
       } else {
         // Only an account has a row in usage, so this one was removed before its mail came.
         deleteEntry.get(account, key);
         gone.push(account);
       }
     }
-    if (gone.length > 0) this.#amendForGone({ key, index, state, atMs, detail, deliverTo }, gone);
-    if (refs !== 0) this.#addRefs(key, refs);
-  }
-
-  #amendForGone({ key, index, state, atMs, detail, deliverTo }: Outcome, gone: readonly AccountId[]): void {
-    const left = deliverTo.map(({ account }) => account).filter((account) => !gone.includes(account));
-    this.#statements.amend.get(
-      STATES.indexOf(left.length === 0 ? "failed" : state),
-      atMs,
-      `${detail} (account ${gone.join(", ")} was removed before)`,
-      left.length === 0 ? null : JSON.stringify(left),
-      key,
-      index,
-    );
+    return { added, gone };
   }
 
   /** Takes messages out of a maildrop; gives how many were there. */
@@ -105,7 +92,7 @@ export class MailOperations {
       octets += entry.size as number;
       messages++;
       this.#statements.insertRemoval.get(key, account, atMs);
-      this.#addRefs(key, -1);
+      this.addRefs(key, -1);
     }
     if (messages > 0) this.#statements.subtractUsage.get(octets, messages, account);
     return messages;
@@ -132,86 +119,31 @@ export class MailOperations {
 
   /** Forgets messages nothing holds any more. */
   prune(beforeMs: number, limit: number): number {
-    const { done, keepNewest, deleteMessage, deleteRecipients, deleteRemovals, deleteUnannounced } =
-      this.#statements;
+    const { done, keepNewest, deleteMessage, deleteRecipients, deleteRemovals } = this.#statements;
+    const { deleteUnannounced, deleteAttempts } = this.#statements;
+    const deletions = [deleteMessage, deleteRecipients, deleteRemovals, deleteUnannounced, deleteAttempts];
     let newest = 0;
     const rows = done.all(beforeMs, limit);
     for (const row of rows) {
       const key = row.key as number;
       newest = Math.max(newest, key);
-      for (const statement of [deleteMessage, deleteRecipients, deleteRemovals, deleteUnannounced]) {
-        statement.get(key);
-      }
+      for (const statement of deletions) statement.get(key);
     }
     if (newest > 0) keepNewest.get(newest);
     return rows.length;
   }
 
-  /** Gives every message with a queued recipient, in portions, and counts all of them as announced. */
-  backlog(give: (messages: QueuedMessage[]) => void): void {
-    this.#statements.clearUnannounced.get();
-    let messages: QueuedMessage[] = [];
-    // Rows come by key, so a message is complete when the next one begins.
-    for (const row of this.#statements.queued.iterate() as Iterable<QueuedRow>) {
-      if (messages.at(-1)?.key !== row.key && messages.length >= BACKLOG_MESSAGES) {
-        give(messages);
-        messages = [];
-      }
-      addRow(messages, row);
-    }
-    if (messages.length > 0) give(messages);
-  }
-
-  /** Gives messages that were accepted where nobody listened, and counts them as announced. */
-  takeUnannounced(): QueuedMessage[] {
-    const messages: QueuedMessage[] = [];
-    for (const { key } of this.#statements.unannounced.all()) {
-      for (const row of this.#statements.queuedOf.all(key!)) addRow(messages, row as unknown as QueuedRow);
-    }
-    if (messages.length > 0) this.#statements.clearUnannounced.get();
-    return messages;
-  }
-
-  #addRefs(key: MessageKey, change: number): void {
+  /** Changes how many recipients and maildrops need the body; without any it goes. */
+  addRefs(key: MessageKey, change: number): void {
     if (this.#statements.addRefs.get(change, key)?.refs === 0) this.#bodies.drop(key);
   }
 }
-
-interface QueuedRow {
-  readonly key: number;
-  readonly place: number;
-  readonly address: string;
-  readonly reverse_path: string;
-  readonly smtp_utf8: number;
-  readonly size: number;
-}
-
-function addRow(messages: QueuedMessage[], row: QueuedRow): void {
-  const recipient = { index: row.place, recipient: row.address };
-  const last = messages.at(-1);
-  if (last !== undefined && last.key === row.key) {
-    (last.recipients as { index: number; recipient: string }[]).push(recipient);
-    return;
-  }
-  messages.push({
-    key: row.key,
-    reversePath: row.reverse_path,
-    smtpUtf8: row.smtp_utf8 === 1,
-    size: row.size,
-    recipients: [recipient],
-  });
-}
-
-const QUEUED = `
-  SELECT recipient.key, place, address, reverse_path, smtp_utf8, size
-  FROM recipient JOIN message ON message.key = recipient.key WHERE state IN (0, 3)`;
 
 function prepare(database: DatabaseSync): Record<
   | "insertMessage"
   | "insertRecipient"
   | "insertUnannounced"
-  | "settle"
-  | "amend"
+  | "messageExists"
   | "insertEntry"
   | "deleteEntry"
   | "addUsage"
@@ -227,27 +159,18 @@ function prepare(database: DatabaseSync): Record<
   | "deleteRecipients"
   | "deleteRemovals"
   | "deleteUnannounced"
-  | "clearUnannounced"
-  | "unannounced"
-  | "queued"
-  | "queuedOf",
+  | "deleteAttempts",
   StatementSync
 > {
   const sql = (text: string) => database.prepare(text);
   return {
     insertMessage: sql(`
-      INSERT INTO message (key, received_at, size, reverse_path, smtp_utf8, message_id, origin, refs)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
+      INSERT INTO message (key, received_at, size, reverse_path, smtp_utf8, message_id, origin, refs, requests)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     insertRecipient: sql(`
-      INSERT INTO recipient (key, place, address, state, at, detail) VALUES (?, ?, ?, 0, ?, '')`),
-    insertUnannounced: sql("INSERT INTO unannounced (key) VALUES (?)"),
-    // 1 and 2 are final: recording them again must change nothing.
-    settle: sql(`
-      UPDATE recipient SET state = ?, at = ?, detail = ?, accounts = ?
-      WHERE key = ? AND place = ? AND state NOT IN (1, 2) RETURNING 1`),
-    amend: sql(
-      "UPDATE recipient SET state = ?, at = ?, detail = ?, accounts = ? WHERE key = ? AND place = ?",
-    ),
+      INSERT INTO recipient (key, place, address, state, at, detail, requests) VALUES (?, ?, ?, 0, ?, '', ?)`),
+    insertUnannounced: sql("INSERT INTO unannounced (key, place) VALUES (?, ?)"),
+    messageExists: sql("SELECT 1 FROM message WHERE key = ?"),
     // What its owner took out does not come back by another recipient of the same message.
     insertEntry: sql(`
       INSERT OR IGNORE INTO entry (account, key, size, smtp_utf8, at, trace)
@@ -272,9 +195,6 @@ function prepare(database: DatabaseSync): Record<
     deleteRecipients: sql("DELETE FROM recipient WHERE key = ?"),
     deleteRemovals: sql("DELETE FROM removal WHERE key = ?"),
     deleteUnannounced: sql("DELETE FROM unannounced WHERE key = ?"),
-    clearUnannounced: sql("DELETE FROM unannounced"),
-    unannounced: sql("SELECT key FROM unannounced"),
-    queued: sql(`${QUEUED} ORDER BY recipient.key, place`),
-    queuedOf: sql(`${QUEUED} AND recipient.key = ? ORDER BY place`),
+    deleteAttempts: sql("DELETE FROM attempt WHERE key = ?"),
   };
 }

@@ -6,13 +6,14 @@
  *
  * @module
  */
+import { ownershipOf } from "../../mail/envelope.ts";
 import { join } from "node:path";
 import type { MessagePort } from "node:worker_threads";
 import { type Clock, systemClock } from "../../base/clock.ts";
-import { type AcceptedMessage, type Store, StoreError } from "../types.ts";
-import type { AcceptOperation } from "./operations.ts";
+import { type AcceptedMessage, type Queue, type Store, StoreError, type Trust } from "../types.ts";
+import type { AcceptOperation, RecipientPlace } from "./operations.ts";
 import { SqliteReader } from "./reader.ts";
-import { type Listener, LocalLink, PortLink, type WriterLink } from "./transport.ts";
+import { LocalLink, PortLink, type WriterLink } from "./transport.ts";
 
 export interface OpenSqliteOptions {
   /** The file; see {@linkcode storePath}. */
@@ -27,7 +28,7 @@ export interface OpenSqliteOptions {
   readonly recover?: "yes" | "no";
   /** How long to wait for another process before an operation fails as `busy`, in milliseconds. @default {5000} */
   readonly busyTimeoutMs?: number;
-  /** For a writer of its own: how often to look for messages that other processes accepted. @default {1000} */
+  /** For a writer of its own: how often to look for what other processes queued or changed. @default {1000} */
   readonly tickMs?: number;
 }
 
@@ -112,13 +113,29 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
       setAlias: (alias) => link.submit({ op: "setAlias", alias }),
     },
     deliveries: {
-      subscribe(listener: Listener) {
+      subscribe(listener) {
         if (subscribed) throw new StoreError("conflict", "somebody listens to this store already");
         link.watch(listener);
         subscribed = true;
       },
-      record: (outcomes) => link.submit({ op: "record", outcomes }),
+      record: ({ outcomes, attempts = [], reports = [], destinations = [] }) =>
+        link.submit({
+          op: "record",
+          outcomes,
+          attempts,
+          reports: reports.map(acceptOperation),
+          destinations,
+        }),
+      waiting: async () => await reader.queue((queue) => queue.waiting()),
+      due: async (destination, { dueMs, limit }) =>
+        await reader.queue((queue) => queue.due(destination, dueMs, limit)),
+      overdue: async ({ deadlineMs, limit }) =>
+        await reader.queue((queue) => queue.overdue(deadlineMs, limit)),
+      nextDeadlineMs: async () => await reader.queue((queue) => queue.nextDeadlineMs()),
+      destinations: async () => await reader.queue((queue) => queue.destinations()),
     },
+    queue: queueOf(link, reader, clock),
+    trust: trustOf(link, reader),
     history: {
       message: async (key) => await reader.message(key),
       byMessageId: async (messageId) => await reader.byMessageId(messageId),
@@ -136,8 +153,46 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
   };
 }
 
+function queueOf(link: WriterLink, reader: SqliteReader, clock: Clock): Queue {
+  return {
+    list: async (filter, options) => await reader.queue((queue) => queue.list(filter, options)),
+    count: async (filter) => await reader.queue((queue) => queue.count(filter)),
+    attempts: async (key) => await reader.queue((queue) => queue.attempts(key)),
+    async act(filter, action) {
+      let count = 0;
+      let after: RecipientPlace | undefined;
+      // In portions, so that mail which comes meanwhile isn't kept waiting.
+      do {
+        const done = await link.submit({ op: "act", filter, action, after, atMs: clock.nowMs() });
+        count += done.count;
+        after = done.next;
+      } while (after !== undefined);
+      return count;
+    },
+    pruneAttempts: (beforeMs, limit) => link.submit({ op: "pruneAttempts", beforeMs, limit }),
+  };
+}
+
+function trustOf(link: WriterLink, reader: SqliteReader): Trust {
+  return {
+    signingKeys: async () => await reader.trust((trust) => trust.signingKeys()),
+    addSigningKey: (key) => link.submit({ op: "addSigningKey", key }),
+    removeSigningKey: (domain, selector) => link.submit({ op: "removeSigningKey", domain, selector }),
+    // Where another process was quicker, the writer gives its secret and not the one made here.
+    secret: async (name, make) =>
+      await reader.trust((trust) => trust.secret(name)) ??
+        await link.submit({ op: "keepSecret", name, value: make() }),
+    stsPolicy: async (domain) => await reader.trust((trust) => trust.stsPolicy(domain)),
+    setStsPolicy: (policy) => link.submit({ op: "setStsPolicy", policy }),
+    addTlsTallies: (tallies) => link.submit({ op: "addTlsTallies", tallies }),
+    tlsTallies: async (beforeDay) => await reader.trust((trust) => trust.tlsTallies(beforeDay)),
+    removeTlsTallies: (day, domain) => link.submit({ op: "removeTlsTallies", day, domain }),
+  };
+}
+
 function acceptOperation(message: AcceptedMessage): AcceptOperation {
   const { key, lastPart, size, receivedAtMs, envelope, origin, messageId } = message;
+  const own = ownershipOf(origin);
   return {
     op: "accept",
     key,
@@ -149,5 +204,8 @@ function acceptOperation(message: AcceptedMessage): AcceptOperation {
     smtpUtf8: envelope.smtpUtf8,
     messageId,
     origin: JSON.stringify(origin),
+    ...(own === undefined ? {} : { own }),
+    ...(envelope.requests === undefined ? {} : { requests: envelope.requests }),
+    ...(envelope.recipientRequests === undefined ? {} : { recipientRequests: envelope.recipientRequests }),
   };
 }

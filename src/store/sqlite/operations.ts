@@ -3,8 +3,23 @@
  *
  * @module
  */
+import type { MessageRequests, Ownership, RecipientRequests } from "../../mail/envelope.ts";
 import type { MessageKey } from "../../mail/message_id.ts";
-import type { Account, AccountChanges, AccountId, Alias, NewAccount, Outcome } from "../types.ts";
+import type {
+  Account,
+  AccountChanges,
+  AccountId,
+  Alias,
+  Attempt,
+  DestinationState,
+  NewAccount,
+  Outcome,
+  QueueAction,
+  QueueFilter,
+  SigningKey,
+  StsPolicy,
+  TlsTally,
+} from "../types.ts";
 
 export interface AppendOperation {
   readonly op: "append";
@@ -25,11 +40,34 @@ export interface AcceptOperation {
   readonly messageId: string;
   /** JSON. */
   readonly origin: string;
+  /** What `origin` says of it, so that nobody has to look into the JSON. */
+  readonly own?: NonNullable<Ownership>;
+  readonly requests?: MessageRequests;
+  readonly recipientRequests?: readonly (RecipientRequests | undefined)[];
 }
 
 export interface RecordOperation {
   readonly op: "record";
   readonly outcomes: readonly Outcome[];
+  readonly attempts: readonly Attempt[];
+  readonly reports: readonly AcceptOperation[];
+  readonly destinations: readonly DestinationState[];
+}
+
+/** One recipient of one message. */
+export interface RecipientPlace {
+  readonly key: MessageKey;
+  readonly index: number;
+}
+
+/** One portion of what an operator does. */
+export interface ActOperation {
+  readonly op: "act";
+  readonly filter: QueueFilter;
+  readonly action: QueueAction;
+  /** Where the portion before ended. */
+  readonly after?: RecipientPlace | undefined;
+  readonly atMs: number;
 }
 
 export type Operation =
@@ -37,6 +75,7 @@ export type Operation =
   | AcceptOperation
   | { readonly op: "discard"; readonly key: MessageKey }
   | RecordOperation
+  | ActOperation
   | {
     readonly op: "remove";
     readonly account: AccountId;
@@ -45,10 +84,22 @@ export type Operation =
   }
   | { readonly op: "expire"; readonly beforeMs: number; readonly limit: number; readonly atMs: number }
   | { readonly op: "prune"; readonly beforeMs: number; readonly limit: number }
+  | { readonly op: "pruneAttempts"; readonly beforeMs: number; readonly limit: number }
   | { readonly op: "addAccount"; readonly account: NewAccount }
   | { readonly op: "changeAccount"; readonly name: string; readonly changes: AccountChanges }
   | { readonly op: "removeAccount"; readonly name: string; readonly atMs: number }
-  | { readonly op: "setAlias"; readonly alias: Alias };
+  | { readonly op: "setAlias"; readonly alias: Alias }
+  | TrustOperation;
+
+/** What changes keys and what was learnt of others. */
+export type TrustOperation =
+  | { readonly op: "addSigningKey"; readonly key: SigningKey }
+  | { readonly op: "removeSigningKey"; readonly domain: string; readonly selector: string }
+  /** Keeps a secret, unless there is one of the name. */
+  | { readonly op: "keepSecret"; readonly name: string; readonly value: Uint8Array }
+  | { readonly op: "setStsPolicy"; readonly policy: StsPolicy }
+  | { readonly op: "addTlsTallies"; readonly tallies: readonly TlsTally[] }
+  | { readonly op: "removeTlsTallies"; readonly day: string; readonly domain: string };
 
 /** What each operation gives once it is committed. */
 export interface OperationValues {
@@ -56,16 +107,27 @@ export interface OperationValues {
   readonly accept: undefined;
   readonly discard: undefined;
   readonly record: undefined;
+  /** How many recipients it was, and where the next portion begins, if there is one. */
+  readonly act: { readonly count: number; readonly next?: RecipientPlace };
   /** How many messages were still there. */
   readonly remove: number;
   /** How many messages were taken out. */
   readonly expire: number;
   /** How many messages were forgotten. */
   readonly prune: number;
+  /** How many tries were forgotten. */
+  readonly pruneAttempts: number;
   readonly addAccount: Account;
   readonly changeAccount: Account;
   readonly removeAccount: undefined;
   readonly setAlias: undefined;
+  readonly addSigningKey: undefined;
+  readonly removeSigningKey: undefined;
+  /** The secret that is kept, perhaps an earlier one. */
+  readonly keepSecret: Uint8Array;
+  readonly setStsPolicy: undefined;
+  readonly addTlsTallies: undefined;
+  readonly removeTlsTallies: undefined;
 }
 
 /** The value of one operation. */

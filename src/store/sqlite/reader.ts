@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
-import type { Origin } from "../../mail/envelope.ts";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { MessageRequests, Origin, RecipientRequests } from "../../mail/envelope.ts";
 import type { MessageKey } from "../../mail/message_id.ts";
 import {
   type Account,
@@ -19,22 +19,26 @@ import {
   type Named,
   StoreError,
 } from "../types.ts";
+import { isWaiting } from "../queue_rules.ts";
 import { type BodyReader, PART_ID, SqliteBodyReader } from "./bodies.ts";
 import { ACCOUNT_COLUMNS, accountFromRow } from "./directory_operations.ts";
 import { asStoreError } from "./errors.ts";
+import { fromJson, type Row, WAIT_COLUMNS, waitOf } from "./queue_rows.ts";
+import { QueueReader } from "./queue_reader.ts";
 import { connectForReading, type ConnectOptions, STATES } from "./schema.ts";
+import { TrustReader } from "./trust.ts";
 
 const HISTORY_LIMIT = 20;
 /** Names in one look-up: what an address with a detail may be known by (routing/local.ts). */
 const FIND_NAMES = 5;
 const FIND_MARKS = Array.from({ length: FIND_NAMES }, (_, i) => `?${i + 1}`).join(", ");
 
-type Row = Record<string, SQLOutputValue>;
-
 export class SqliteReader {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #bodies: BodyReader;
+  readonly #queue: QueueReader;
+  readonly #trust: TrustReader;
   readonly #statements: ReturnType<typeof prepare>;
 
   /** @throws {StoreError} what `connectForReading` throws */
@@ -42,6 +46,8 @@ export class SqliteReader {
     this.#path = path;
     this.#database = connectForReading(path, options);
     this.#bodies = new SqliteBodyReader(this.#database);
+    this.#queue = new QueueReader(this.#database);
+    this.#trust = new TrustReader(this.#database);
     this.#statements = prepare(this.#database);
   }
 
@@ -139,6 +145,15 @@ export class SqliteReader {
     return this.#read(() => this.#statements.newestKey.get()!.newest as number);
   }
 
+  /** Asks the queue, all of it in one state of the file. */
+  queue<T>(ask: (queue: QueueReader) => T): T {
+    return this.#snapshot(() => ask(this.#queue));
+  }
+
+  trust<T>(ask: (trust: TrustReader) => T): T {
+    return this.#read(() => ask(this.#trust));
+  }
+
   #message(key: MessageKey): MessageHistory | undefined {
     const row = this.#statements.message.get(key);
     if (row === undefined) return undefined;
@@ -146,6 +161,7 @@ export class SqliteReader {
     for (const removal of this.#statements.removals.all(key)) {
       removals.set(removal.account as number, removal.at as number);
     }
+    const requests = fromJson<MessageRequests>(row.requests);
     return {
       key,
       receivedAtMs: row.received_at as number,
@@ -153,15 +169,29 @@ export class SqliteReader {
       messageId: row.message_id as string,
       reversePath: row.reverse_path as string,
       origin: JSON.parse(row.origin as string) as Origin,
-      recipients: this.#statements.recipients.all(key).map((recipient) => ({
-        recipient: recipient.address as string,
-        state: STATES[recipient.state as number]!,
-        atMs: recipient.at as number,
-        detail: recipient.detail as string,
-        maildrops: accountNumbers(recipient).map((account) => ({
-          account: this.#statements.accountName.get(account, account)?.name as string,
-          ...(removals.has(account) ? { removedAtMs: removals.get(account)! } : {}),
-        })),
+      ...(requests === undefined ? {} : { requests }),
+      recipients: this.#statements.recipients.all(key).map((recipient) =>
+        this.#recipient(recipient, removals)
+      ),
+    };
+  }
+
+  #recipient(row: Row, removals: ReadonlyMap<AccountId, number>): MessageHistory["recipients"][number] {
+    const state = STATES[row.state as number]!;
+    const wait = isWaiting(state) ? waitOf(row) : undefined;
+    const requests = fromJson<RecipientRequests>(row.requests);
+    return {
+      recipient: row.address as string,
+      state,
+      atMs: row.at as number,
+      detail: row.detail as string,
+      acceptedBy: (row.accepted_by ?? "") as string,
+      ...(row.expanded_from === null ? {} : { expandedFrom: row.expanded_from as number }),
+      ...(requests === undefined ? {} : { requests }),
+      ...(wait === undefined ? {} : { wait }),
+      maildrops: accountNumbers(row).map((account) => ({
+        account: this.#statements.accountName.get(account, account)?.name as string,
+        ...(removals.has(account) ? { removedAtMs: removals.get(account)! } : {}),
       })),
     };
   }
@@ -242,10 +272,10 @@ function prepare(database: DatabaseSync): Record<
       SELECT name FROM account WHERE id = ? UNION ALL SELECT name FROM departed_account WHERE id = ?`),
     aliases: sql("SELECT name, target FROM alias ORDER BY name, place"),
     message: sql(`
-      SELECT received_at, size, message_id, reverse_path, origin FROM message WHERE key = ?`),
-    recipients: sql(
-      "SELECT address, state, at, detail, accounts FROM recipient WHERE key = ? ORDER BY place",
-    ),
+      SELECT received_at, size, message_id, reverse_path, origin, requests FROM message WHERE key = ?`),
+    recipients: sql(`
+      SELECT address, state, at, detail, accounts, accepted_by, expanded_from, requests, ${WAIT_COLUMNS}
+      FROM recipient WHERE key = ? ORDER BY place`),
     removals: sql("SELECT account, at FROM removal WHERE key = ?"),
     byMessageId: sql("SELECT key FROM message WHERE message_id = ? ORDER BY key DESC LIMIT ?"),
     newestKey: sql(`

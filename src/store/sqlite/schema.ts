@@ -1,12 +1,8 @@
 /**
- * The tables, and opening the file that holds them.
+ * Opening the file, and bringing its tables up to date.
  *
  * Guarantees: a file of a newer schema or of another program is never touched; a migration is whole or not there at
  * all; what is created is readable by its owner only.
- *
- * Absent on purpose: foreign keys (each operation keeps its tables in step, and checks would cost every commit), and an
- * index on message_id: a Message-ID is random, so each accepted message would rewrite another page of it, while the
- * only reader is an operator's `trace`, for whom a scan (7 ms for 100,000 messages) is quick enough.
  *
  * @module
  */
@@ -15,6 +11,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../types.ts";
 import { databaseError } from "./errors.ts";
+import { MIGRATIONS } from "./migrations.ts";
 
 /** "EMSm", so that file(1) and this program know the file. */
 const APPLICATION_ID = 0x454d536d;
@@ -34,82 +31,17 @@ const READER_CACHE_KIB = 8 * 1024;
 export const BUSY_TIMEOUT_MS = 5000;
 
 /** Recipient states as the file holds them. */
-export const STATES = ["queued", "delivered", "failed", "held"] as const;
-
-/** Migration n leads from schema version n to n + 1. What has been released is never changed. */
-const MIGRATIONS: readonly string[] = [`
-  CREATE TABLE account (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, -- a number is never used again
-    name TEXT NOT NULL UNIQUE,
-    pop3 TEXT NOT NULL,
-    quota_octets INTEGER,
-    quota_messages INTEGER,
-    send_as_any INTEGER NOT NULL,
-    password_hash TEXT NOT NULL,
-    scram_verifier TEXT NOT NULL,
-    created_at INTEGER NOT NULL
-  ) STRICT;
-  -- Names of removed accounts, for the history of messages they once got.
-  CREATE TABLE departed_account (id INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
-  CREATE TABLE alias (
-    name TEXT NOT NULL,
-    place INTEGER NOT NULL,
-    target TEXT NOT NULL,
-    PRIMARY KEY (name, place)
-  ) STRICT, WITHOUT ROWID;
-  -- Apart from account, so that a delivery rewrites a dozen octets and not an account with its verifiers.
-  CREATE TABLE usage (account INTEGER PRIMARY KEY, octets INTEGER NOT NULL, messages INTEGER NOT NULL) STRICT;
-
-  CREATE TABLE message (
-    key INTEGER PRIMARY KEY,
-    received_at INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    reverse_path TEXT NOT NULL,
-    smtp_utf8 INTEGER NOT NULL,
-    message_id TEXT NOT NULL,
-    origin TEXT NOT NULL,                 -- JSON
-    refs INTEGER NOT NULL                 -- queued and held recipients, and entries: at 0 the body goes
-  ) STRICT;
-  -- What prune may forget; costs nothing until a message is done with.
-  CREATE INDEX message_done ON message (received_at) WHERE refs = 0;
-
-  CREATE TABLE part (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT; -- id = key * 65536 + index
-  -- Messages of several parts that are still coming in: after a crash, the orphans.
-  CREATE TABLE arriving (key INTEGER PRIMARY KEY, parts INTEGER NOT NULL, octets INTEGER NOT NULL) STRICT;
-
-  CREATE TABLE recipient (
-    key INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    address TEXT NOT NULL,
-    state INTEGER NOT NULL,               -- 0 queued, 1 delivered, 2 failed, 3 held
-    at INTEGER NOT NULL,
-    detail TEXT NOT NULL,
-    accounts TEXT,                        -- JSON: numbers of the accounts whose maildrop got it
-    PRIMARY KEY (key, place)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX recipient_waiting ON recipient (key, place) WHERE state IN (0, 3);
-  -- Accepted while nobody listened for it in the process that accepted it; the serving process looks here.
-  CREATE TABLE unannounced (key INTEGER PRIMARY KEY) STRICT;
-
-  CREATE TABLE entry (
-    account INTEGER NOT NULL,
-    key INTEGER NOT NULL,
-    size INTEGER NOT NULL,                -- trace and body
-    smtp_utf8 INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    trace BLOB NOT NULL,
-    PRIMARY KEY (account, key)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX entry_by_time ON entry (at);
-  CREATE TABLE removal (
-    key INTEGER NOT NULL,
-    account INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    PRIMARY KEY (key, account)
-  ) STRICT, WITHOUT ROWID;
-  -- newest_key: what prune has forgotten must not be forgotten as a number.
-  CREATE TABLE kept (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-`];
+export const STATES = [
+  "queued",
+  "delivered",
+  "failed",
+  "held",
+  "deferred",
+  "relayed",
+  "handed",
+  "expanded",
+  "dropped",
+] as const;
 
 /** The schema this program writes. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;

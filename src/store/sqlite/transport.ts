@@ -11,22 +11,25 @@
  */
 import { clearInterval, setImmediate, setInterval } from "node:timers";
 import type { MessagePort } from "node:worker_threads";
-import { type QueuedMessage, StoreError } from "../types.ts";
-import { type Operation, Refusal, type ValueOf } from "./operations.ts";
+import { type QueuedMessage, type QueueListener, StoreError } from "../types.ts";
+import {
+  type AcceptOperation,
+  type Operation,
+  type RecordOperation,
+  Refusal,
+  type ValueOf,
+} from "./operations.ts";
 import { SqliteWriter, type WriterOptions } from "./writer.ts";
 
-/** How often the writer looks for messages that other processes accepted. */
+/** How often the writer looks for what other processes queued or changed. */
 export const TICK_MS = 1000;
 /** Above this a part's buffer is handed over; below, copying it costs less. */
 const TRANSFER_OCTETS = 16 * 1024;
 
-/** Called with messages that wait for delivery. */
-export type Listener = (messages: readonly QueuedMessage[]) => void;
-
 export interface WriterLink {
   submit<O extends Operation>(operation: O): Promise<ValueOf<O>>;
-  /** Calls `listener` with what waits and with what is accepted from now on. */
-  watch(listener: Listener): void;
+  /** Tells `listener` of what is queued, and of what is queued or changed from now on. */
+  watch(listener: QueueListener): void;
   /** Waits for what was submitted, then lets go. */
   close(): Promise<void>;
 }
@@ -57,7 +60,8 @@ export type WriterMessage =
     readonly values: readonly (readonly [place: number, value: unknown])[];
     readonly failures: readonly (readonly [place: number, error: WireError])[];
   }
-  | { readonly kind: "waiting"; readonly messages: readonly QueuedMessage[] };
+  | { readonly kind: "waiting"; readonly messages: readonly QueuedMessage[] }
+  | { readonly kind: "changed" };
 
 /** Takes an error apart for the trip. */
 export function toWireError(error: unknown): WireError {
@@ -115,7 +119,7 @@ export class LocalLink implements WriterLink {
   readonly #writer: SqliteWriter;
   readonly #turn: Turn;
   readonly #timer: ReturnType<typeof setInterval>;
-  #listener: Listener | undefined;
+  #listener: QueueListener | undefined;
   #closed = false;
 
   /** @throws {StoreError} what opening the file throws */
@@ -131,7 +135,7 @@ export class LocalLink implements WriterLink {
     return this.#turn.submit(operation);
   }
 
-  watch(listener: Listener): void {
+  watch(listener: QueueListener): void {
     this.#listener = listener;
     // Not at once: nobody expects to be called before subscribe() has returned.
     setImmediate(() => this.#startWatching());
@@ -159,7 +163,7 @@ export class LocalLink implements WriterLink {
   #startWatching(): void {
     if (this.#closed || this.#listener === undefined || this.#writer.watched) return;
     this.#turn.flush();
-    for (const messages of tryToWatch(this.#writer)) this.#listener(messages);
+    for (const messages of tryToWatch(this.#writer)) this.#listener.messages(messages);
   }
 
   #tick(): void {
@@ -169,8 +173,9 @@ export class LocalLink implements WriterLink {
   }
 
   #announce(): void {
-    const accepted = this.#writer.takeAccepted();
-    if (accepted.length > 0) this.#listener?.(accepted);
+    const { messages, changed } = this.#writer.takeNews();
+    if (changed) this.#listener?.changed();
+    if (messages.length > 0) this.#listener?.messages(messages);
   }
 }
 
@@ -202,7 +207,7 @@ export class PortLink implements WriterLink {
   /** Sent and not yet answered; answered ones are taken off in portions, since shift() moves the rest. */
   #sent: Pending[] = [];
   #answered = 0;
-  #listener: Listener | undefined;
+  #listener: QueueListener | undefined;
   #whenReady: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #whenIdle: (() => void) | undefined;
   #state: "open" | "closing" | "closed" = "open";
@@ -226,7 +231,7 @@ export class PortLink implements WriterLink {
     return this.#turn.submit(operation);
   }
 
-  watch(listener: Listener): void {
+  watch(listener: QueueListener): void {
     this.#listener = listener;
     this.#turn.flush();
     this.#send({ kind: "watch" });
@@ -262,7 +267,9 @@ export class PortLink implements WriterLink {
       case "failed":
         return this.#whenReady?.reject(fromWireError(message.error));
       case "waiting":
-        return this.#listener?.(message.messages);
+        return this.#listener?.messages(message.messages);
+      case "changed":
+        return this.#listener?.changed();
       case "done":
         return this.#settle(message);
     }
@@ -327,18 +334,30 @@ export function packBatch(
       case "accept":
         return { ...operation, part: handOver(operation.part) };
       case "record":
-        return {
-          op: "record",
-          outcomes: operation.outcomes.map((outcome) => ({
-            ...outcome,
-            deliverTo: outcome.deliverTo.map((drop) => ({ ...drop, trace: copy(drop.trace) })),
-          })),
-        };
+        return packRecord(operation, { copy, handOver });
       default:
         return operation;
     }
   });
   return { operations: packed, transfer };
+}
+
+function packRecord(
+  record: RecordOperation,
+  pack: { copy(view: Uint8Array): Uint8Array; handOver(part: Uint8Array): Uint8Array },
+): RecordOperation {
+  return {
+    ...record,
+    outcomes: record.outcomes.map((outcome) =>
+      outcome.deliverTo.length === 0 ? outcome : {
+        ...outcome,
+        deliverTo: outcome.deliverTo.map((drop) => ({ ...drop, trace: pack.copy(drop.trace) })),
+      }
+    ),
+    reports: record.reports.map((report): AcceptOperation => (
+      { ...report, part: pack.handOver(report.part) }
+    )),
+  };
 }
 
 function octetsToCopy(operation: Operation): number {
@@ -351,6 +370,7 @@ function octetsToCopy(operation: Operation): number {
       for (const { deliverTo } of operation.outcomes) {
         for (const { trace } of deliverTo) octets += trace.length;
       }
+      for (const report of operation.reports) octets += octetsToCopy(report);
       return octets;
     }
     default:

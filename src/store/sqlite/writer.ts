@@ -19,8 +19,18 @@ import { SqliteBodyWriter } from "./bodies.ts";
 import { DirectoryOperations } from "./directory_operations.ts";
 import { databaseError } from "./errors.ts";
 import { MailOperations } from "./mail_operations.ts";
-import { type AcceptOperation, type Operation, Refusal } from "./operations.ts";
+import {
+  type AcceptOperation,
+  type ActOperation,
+  type Operation,
+  type OperationValues,
+  type RecordOperation,
+  Refusal,
+} from "./operations.ts";
+import { type Announced, QueueOperations } from "./queue_operations.ts";
+import { queuedByAccepting } from "./queue_rows.ts";
 import { connectForWriting, type ConnectOptions } from "./schema.ts";
+import { TrustOperations } from "./trust.ts";
 
 export interface WriterOptions extends ConnectOptions {
   /**
@@ -32,11 +42,21 @@ export interface WriterOptions extends ConnectOptions {
   readonly recover?: "yes" | "no";
 }
 
+/** What a listener is to be told. */
+export interface News {
+  /** Messages with recipients that were queued. */
+  readonly messages: QueuedMessage[];
+  /** An operator may have changed what waits. */
+  readonly changed: boolean;
+}
+
 export class SqliteWriter {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #bodies: SqliteBodyWriter;
   readonly #mail: MailOperations;
+  readonly #queue: QueueOperations;
+  readonly #trust: TrustOperations;
   readonly #directory: DirectoryOperations;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
@@ -47,10 +67,14 @@ export class SqliteWriter {
   readonly #dataVersion: StatementSync;
   readonly #checkpoint: StatementSync;
   #watched = false;
-  /** Accepted in the transaction that is open. */
-  #accepting: QueuedMessage[] = [];
-  /** Accepted, committed and not yet taken. */
-  #accepted: QueuedMessage[] = [];
+  /** Queued in the transaction that is open. */
+  #queueing: QueuedMessage[] = [];
+  /** An operator acts in the transaction that is open. */
+  #acting = false;
+  /** Queued, committed and not yet taken. */
+  #queued: QueuedMessage[] = [];
+  /** An operator acted, here or perhaps elsewhere, and the listener was not told yet. */
+  #changed = false;
   #seenVersion: number;
   /** Committed since the last look: the WAL holds something to move into the file. */
   #busyness: "clean" | "quiet" | "committing" = "clean";
@@ -62,6 +86,8 @@ export class SqliteWriter {
     const sql = (text: string) => this.#database.prepare(text);
     this.#bodies = new SqliteBodyWriter(this.#database);
     this.#mail = new MailOperations(this.#database, this.#bodies);
+    this.#queue = new QueueOperations(this.#database, this.#mail);
+    this.#trust = new TrustOperations(this.#database);
     this.#directory = new DirectoryOperations(
       this.#database,
       (account, atMs) => this.#mail.removeAll(account, atMs),
@@ -97,11 +123,11 @@ export class SqliteWriter {
   }
 
   /**
-   * Gives the messages that wait, in portions, and from now on keeps what is accepted for
-   * {@linkcode SqliteWriter.takeAccepted}.
+   * Gives the messages that wait, in portions, and from now on keeps what is queued for
+   * {@linkcode SqliteWriter.takeNews}.
    */
   watch(give: (messages: QueuedMessage[]) => void): void {
-    this.#guardedTransaction(() => this.#mail.backlog(give));
+    this.#guardedTransaction(() => this.#queue.backlog(give));
     this.#watched = true;
   }
 
@@ -110,20 +136,21 @@ export class SqliteWriter {
     return this.#watched;
   }
 
-  /** Nobody listens any more: what is accepted is put down for the next listener. */
+  /** Nobody listens any more: what is queued is put down for the next listener. */
   unwatch(): void {
     this.#watched = false;
   }
 
-  /** Messages accepted since the last call. */
-  takeAccepted(): QueuedMessage[] {
-    const taken = this.#accepted;
-    if (taken.length > 0) this.#accepted = [];
-    return taken;
+  /** What the listener has to be told since the last call. */
+  takeNews(): News {
+    const news = { messages: this.#queued, changed: this.#changed };
+    if (this.#queued.length > 0) this.#queued = [];
+    this.#changed = false;
+    return news;
   }
 
   /**
-   * To be called about once a second: looks for messages that other processes accepted, and moves the WAL into the
+   * To be called about once a second: looks for what other processes queued or changed, and moves the WAL into the
    * file once commits have paused, so that the automatic checkpoint has less to do when they come again.
    */
   tick(): void {
@@ -136,7 +163,10 @@ export class SqliteWriter {
     let version = this.#seenVersion;
     this.#guard(() => version = this.#version());
     if (!this.#watched || version === this.#seenVersion) return;
-    this.#guardedTransaction(() => this.#accepted.push(...this.#mail.takeUnannounced()));
+    this.#guardedTransaction(() => {
+      this.#acting = true;
+      this.#queueing = this.#queue.takeUnannounced();
+    });
     // Only now: where another process held the file, the next tick looks again.
     this.#seenVersion = version;
   }
@@ -164,13 +194,17 @@ export class SqliteWriter {
       case "discard":
         return this.#bodies.abandon(operation.key);
       case "record":
-        return this.#mail.record(operation.outcomes);
+        return this.#record(operation);
+      case "act":
+        return this.#act(operation);
       case "remove":
         return this.#mail.remove(operation.account, operation.keys, operation.atMs);
       case "expire":
         return this.#mail.expire(operation.beforeMs, operation.limit, operation.atMs);
       case "prune":
         return this.#mail.prune(operation.beforeMs, operation.limit);
+      case "pruneAttempts":
+        return this.#queue.pruneAttempts(operation.beforeMs, operation.limit);
       case "addAccount":
         return this.#directory.addAccount(operation.account);
       case "changeAccount":
@@ -179,28 +213,46 @@ export class SqliteWriter {
         return this.#directory.removeAccount(operation.name, operation.atMs);
       case "setAlias":
         return this.#directory.setAlias(operation.alias);
+      default:
+        return this.#trust.run(operation);
     }
   }
 
+  get #announced(): Announced {
+    return this.#watched ? "announced" : "unannounced";
+  }
+
   #accept(message: AcceptOperation): void {
-    this.#mail.accept(message, this.#watched ? "announced" : "unannounced");
-    if (!this.#watched) return;
-    const { key, reversePath, smtpUtf8, size } = message;
-    const recipients = message.recipients.map((recipient, index) => ({ index, recipient }));
-    this.#accepting.push({ key, reversePath, smtpUtf8, size, recipients });
+    this.#mail.accept(message, this.#announced);
+    if (this.#watched) this.#queueing.push(queuedByAccepting(message));
+  }
+
+  #record(changes: RecordOperation): void {
+    for (const message of this.#queue.record(changes, this.#announced)) this.#queueing.push(message);
+    for (const report of changes.reports) {
+      // A report that is there already was recorded before: doing it twice changes nothing.
+      if (!this.#mail.has(report.key)) this.#accept(report);
+    }
+  }
+
+  #act(operation: ActOperation): OperationValues["act"] {
+    const { value, messages } = this.#queue.act(operation, this.#announced);
+    for (const message of messages) this.#queueing.push(message);
+    if (value.count > 0) this.#acting = true;
+    return value;
   }
 
   /** One operation that leaves nothing behind if it fails. */
   #runAlone(operation: Operation): unknown {
     this.#savepoint.get();
-    const accepting = this.#accepting.length;
+    const queueing = this.#queueing.length;
     try {
       const value = this.#run(operation);
       this.#release.get();
       return value;
     } catch (error) {
       if (databaseError(error, this.#path) !== undefined) throw error;
-      this.#accepting.length = accepting;
+      this.#queueing.length = queueing;
       this.#rollbackTo.get();
       this.#release.get();
       return new Refusal(error);
@@ -208,13 +260,15 @@ export class SqliteWriter {
   }
 
   #transaction<T>(work: () => T): T {
-    this.#accepting = [];
+    this.#queueing = [];
+    this.#acting = false;
     this.#begin.get();
     try {
       const value = work();
       this.#commit.get();
       this.#busyness = "committing";
-      for (const message of this.#accepting) this.#accepted.push(message);
+      for (const message of this.#queueing) this.#queued.push(message);
+      if (this.#acting && this.#watched) this.#changed = true;
       return value;
     } catch (error) {
       // SQLite itself has rolled back after some failures, a full disk among them.

@@ -13,7 +13,6 @@
  */
 import { clearInterval, setInterval } from "node:timers";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
-import type { QueuedMessage } from "../types.ts";
 import { type Operation, Refusal } from "./operations.ts";
 import {
   type ClientMessage,
@@ -185,10 +184,10 @@ class WriterThread {
   }
 
   #announce(): void {
-    const messages: QueuedMessage[] = this.#writer!.takeAccepted();
-    if (messages.length > 0 && this.#listening !== undefined) {
-      post(this.#listening, { kind: "waiting", messages });
-    }
+    const { messages, changed } = this.#writer!.takeNews();
+    if (this.#listening === undefined) return;
+    if (changed) post(this.#listening, { kind: "changed" });
+    if (messages.length > 0) post(this.#listening, { kind: "waiting", messages });
   }
 }
 

@@ -47,7 +47,6 @@ async function checkStore(path: string, printed: readonly string[]): Promise<num
   for (const key of keysOf("delivered")) assert(inMaildrop.has(key), `${key} is not in the maildrop`);
   const octets = Array.from(listing.sizes).reduce((sum, size) => sum + size, 0);
   assertEquals(await store.maildrops.usage(id), { octets, messages: inMaildrop.size });
-  const newest = await store.history.newestKey();
   await store.close();
 
   const database = new DatabaseSync(path, { readOnly: true });
@@ -74,11 +73,21 @@ async function checkStore(path: string, printed: readonly string[]): Promise<num
   );
   assertEquals(
     one(`SELECT count(*) FROM message WHERE refs <>
-      (SELECT count(*) FROM recipient WHERE recipient.key = message.key AND state IN (0, 3)) +
+      (SELECT count(*) FROM recipient WHERE recipient.key = message.key AND state IN (0, 3, 4)) +
       (SELECT count(*) FROM entry WHERE entry.key = message.key)`),
     0,
     "wrong counts",
   );
+  const failed = one(`SELECT count(*) FROM recipient WHERE state = 2`);
+  assertEquals(one("SELECT count(*) FROM message WHERE message_id LIKE 'report %'"), failed, "reports alone");
+  assertEquals(
+    one(`SELECT count(*) FROM recipient WHERE state = 2 AND NOT EXISTS
+      (SELECT 1 FROM message WHERE message_id = 'report ' || recipient.key)`),
+    0,
+    "failed, and nobody is told",
+  );
+  assertEquals(one("SELECT count(*) FROM attempt"), failed, "tries without their outcomes");
+  const newest = one("SELECT max(key) FROM message WHERE message_id NOT LIKE 'report %'") as number;
   database.close();
   return newest;
 }

@@ -4,7 +4,18 @@ import type { Clock } from "../../../src/base/clock.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
 import { openSqliteStore, storePath } from "../../../src/store/sqlite/open.ts";
 import { controlWriter, type WriterControl } from "../../../src/store/sqlite/writer_thread.ts";
-import type { AcceptedMessage, AccountId, NewAccount, Outcome, Store } from "../../../src/store/types.ts";
+import type { MessageRequests, Origin, RecipientRequests } from "../../../src/mail/envelope.ts";
+import type {
+  AcceptedMessage,
+  AccountId,
+  Attempt,
+  NewAccount,
+  Outcome,
+  QueuedMessage,
+  QueueListener,
+  Store,
+  Wait,
+} from "../../../src/store/types.ts";
 
 export interface Opened {
   readonly store: Store;
@@ -84,6 +95,10 @@ export interface MessageOptions {
   readonly receivedAtMs?: number;
   readonly messageId?: string;
   readonly smtpUtf8?: boolean;
+  readonly reversePath?: string;
+  readonly origin?: Origin;
+  readonly requests?: MessageRequests;
+  readonly recipientRequests?: readonly (RecipientRequests | undefined)[];
 }
 
 export const ORIGIN = { client: "192.0.2.7", helo: "client.example", transmission: "ESMTPS" } as const;
@@ -96,8 +111,14 @@ export function message(key: number, options: MessageOptions = {}): AcceptedMess
     lastPart,
     size: lastPart.length + (options.earlierOctets ?? 0),
     receivedAtMs: options.receivedAtMs ?? 1_000_000 + key,
-    envelope: { reversePath: "bob@example.net", recipients, smtpUtf8: options.smtpUtf8 ?? false },
-    origin: ORIGIN,
+    envelope: {
+      reversePath: options.reversePath ?? "bob@example.net",
+      recipients,
+      smtpUtf8: options.smtpUtf8 ?? false,
+      ...(options.requests === undefined ? {} : { requests: options.requests }),
+      ...(options.recipientRequests === undefined ? {} : { recipientRequests: options.recipientRequests }),
+    },
+    origin: options.origin ?? ORIGIN,
     messageId: options.messageId ?? `${key}@example.net`,
   };
 }
@@ -123,6 +144,47 @@ export function delivered(
     { account, trace: encoder.encode(`Return-Path: <${key}>\r\n`), size }
   ));
   return { key, index, state: "delivered", atMs, detail: "delivered here", deliverTo };
+}
+
+/** A wait behind example.org, due and to be looked at later. */
+export function waitFor(changes: Partial<Wait> = {}): Wait {
+  return { destination: "example.org", dueMs: 3_000_000, deadlineMs: 9_000_000, attempts: 1, ...changes };
+}
+
+/** An outcome without maildrops; what is deferred waits for {@linkcode waitFor}. */
+export function outcome(key: number, state: Outcome["state"], changes: Partial<Outcome> = {}): Outcome {
+  return {
+    key,
+    index: 0,
+    state,
+    atMs: 2_000_000,
+    detail: `${state} by a test`,
+    deliverTo: [],
+    ...(state === "deferred" ? { wait: waitFor() } : {}),
+    ...changes,
+  };
+}
+
+/** One try. */
+export function attempt(key: number, changes: Partial<Attempt> = {}): Attempt {
+  return {
+    key,
+    indexes: [0],
+    atMs: 2_000_000,
+    durationMs: 120,
+    destination: "example.org",
+    host: "mx.example.org",
+    address: "192.0.2.1:25",
+    tls: "TLSv1.3 TLS_AES_256_GCM_SHA384",
+    result: "250 2.0.0 Ok",
+    dialogue: "<- 220 mx.example.org\n-> EHLO mail.example.net",
+    ...changes,
+  };
+}
+
+/** A listener that hears of messages only. */
+export function listening(messages: (messages: readonly QueuedMessage[]) => void): QueueListener {
+  return { messages, changed() {} };
 }
 
 /** All octets of a body, part by part. */

@@ -8,7 +8,16 @@ import { connectForWriting, SCHEMA_VERSION } from "../../../src/store/sqlite/sch
 import { SqliteWriter } from "../../../src/store/sqlite/writer.ts";
 import type { AcceptOperation } from "../../../src/store/sqlite/operations.ts";
 import { type QueuedMessage, StoreError } from "../../../src/store/types.ts";
-import { account, bodyOf, delivered, message, startWriter, until, withFolder } from "./fixtures.ts";
+import {
+  account,
+  bodyOf,
+  delivered,
+  listening,
+  message,
+  startWriter,
+  until,
+  withFolder,
+} from "./fixtures.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 
@@ -53,11 +62,11 @@ Deno.test("openSqliteStore() finds everything again", () =>
     const { id } = await first.directory.addAccount(account("alice"));
     await first.spool.accept(message(1, { body: "one" }));
     await first.spool.accept(message(2, { body: "two" }));
-    await first.deliveries.record([delivered(1, [id])]);
+    await first.deliveries.record({ outcomes: [delivered(1, [id])] });
     await first.close();
     const second = await openSqliteStore({ path, recover: "yes" });
     const waiting: QueuedMessage[] = [];
-    second.deliveries.subscribe((messages) => waiting.push(...messages));
+    second.deliveries.subscribe(listening((messages) => waiting.push(...messages)));
     await until(() => waiting.length > 0);
     assertEquals(waiting.map(({ key }) => key), [2]);
     assertEquals([await bodyOf(second, 1), await bodyOf(second, 2)], ["one", "two"]);
@@ -123,7 +132,7 @@ Deno.test("openSqliteStore() with read-only changes nothing", () =>
     const reading = await openSqliteStore({ path, mode: "read-only" });
     assertEquals(await bodyOf(reading, 1), "one");
     assertEquals((await rejection(reading.spool.accept(message(2)))).kind, "conflict");
-    assertThrows(() => reading.deliveries.subscribe(() => {}), StoreError);
+    assertThrows(() => reading.deliveries.subscribe(listening(() => {})), StoreError);
     await reading.close();
     await store.close();
   }));
@@ -136,7 +145,7 @@ Deno.test("a second process's messages reach the subscriber, in both arrangement
       await writer?.ready;
       const serving = await openSqliteStore({ path, recover: "yes", tickMs: 20, writer: writer?.connect() });
       const waiting: number[] = [];
-      serving.deliveries.subscribe((messages) => waiting.push(...messages.map(({ key }) => key)));
+      serving.deliveries.subscribe(listening((messages) => waiting.push(...messages.map(({ key }) => key))));
       await serving.spool.accept(message(1));
       await until(() => waiting.length === 1);
       const command = await openSqliteStore({ path });
@@ -160,7 +169,7 @@ Deno.test("an operation is refused as busy while another process writes, and wor
     const other = new DatabaseSync(path);
     other.exec("BEGIN IMMEDIATE");
     const waiting: number[] = [];
-    store.deliveries.subscribe((messages) => waiting.push(...messages.map(({ key }) => key)));
+    store.deliveries.subscribe(listening((messages) => waiting.push(...messages.map(({ key }) => key))));
     const error = await rejection(store.spool.accept(message(1)));
     assertEquals(error.kind, "busy");
     assertStringIncludes(error.message, "another process");
@@ -180,7 +189,7 @@ Deno.test("several threads' stores share one writer", () =>
       [1, 2, 3].map(() => openSqliteStore({ path, writer: writer.connect() })),
     );
     const waiting: number[] = [];
-    stores[2]!.deliveries.subscribe((messages) => waiting.push(...messages.map(({ key }) => key)));
+    stores[2]!.deliveries.subscribe(listening((messages) => waiting.push(...messages.map(({ key }) => key))));
     const keys = Array.from({ length: 60 }, (_, i) => i + 1);
     const large = 300_000;
     await Promise.all(keys.map((key) => (

@@ -36,7 +36,13 @@ Deno.test("packBatch() hands over large parts and copies small ones and views in
 
 Deno.test("packBatch() keeps everything else of an operation, and the caller's objects as they were", () => {
   const outcome = delivered(7, [1, 2]);
-  const record: RecordOperation = { op: "record", outcomes: [outcome] };
+  const record: RecordOperation = {
+    op: "record",
+    outcomes: [outcome],
+    attempts: [],
+    reports: [],
+    destinations: [],
+  };
   const accept: AcceptOperation = {
     op: "accept",
     key: 1,
