@@ -16,6 +16,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { slimAliases } from "./slim/aliases.mjs";
 
 const root = path.dirname(import.meta.dirname);
 // Of this process's own, so that two builds at a time don't take each other's files away.
@@ -65,6 +66,7 @@ function bundle(main, { format, output }) {
     "--log-level=warning",
     `--outfile=${output}`,
     ...aliases(),
+    ...slimAliases(),
   ];
   if (format === "cjs") args.push('--define:import.meta.url=""');
   else args.push(`--banner:js=${ESM_HEAD}`);

@@ -25,6 +25,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   tn3270: 3,
   gateway: 3,
   routing: 3,
+  dkim: 3,
   store: 3,
   tls: 3,
   net: 4,
@@ -46,6 +47,16 @@ const HARMLESS: Readonly<Record<string, readonly string[]>> = {
   tls: ["createSecureContext"],
 };
 const SOCKET_MODULES = ["net", "tls", "dns", "dns/promises", "dgram", "http", "https", "http2"];
+
+/** Packages that one folder keeps to itself, so that another could take their place. */
+const PACKAGE_OWNERS: Readonly<Record<string, string>> = {
+  commander: "cli",
+  "dns-packet": "net",
+  mailauth: "dkim",
+};
+
+/** Packages that only mailauth uses, and that the executable has substitutes for (.ci/slim/aliases.mjs). */
+const SLIMMED_PACKAGES = ["joi", "tldts", "libmime"];
 
 interface Import {
   readonly specifier: string;
@@ -126,6 +137,14 @@ export function moduleOffences(file: SourceFile): string[] {
     if (name === "sqlite" && folder !== "store") {
       offences.push(`${file.path}: imports ${specifier}; only src/store knows SQL`);
     }
+    const packageName = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? "";
+    const owner = PACKAGE_OWNERS[packageName];
+    if (owner !== undefined && folder !== owner) {
+      offences.push(`${file.path}: imports ${specifier}; only src/${owner} uses that package`);
+    }
+    if (SLIMMED_PACKAGES.includes(packageName)) {
+      offences.push(`${file.path}: imports ${specifier}, which the executable lacks (.ci/slim/aliases.mjs)`);
+    }
   }
   return offences;
 }
@@ -155,6 +174,9 @@ export function environmentOffences(file: SourceFile): string[] {
   );
 }
 
+/** What may be taken from node:crypto where there is no chance: the same comes out for the same that goes in. */
+const COMPUTING: readonly string[] = ["createHash", "createHmac", "timingSafeEqual"];
+
 /** I/O, time, chance or waiting in a folder that has none. */
 export function purityOffences(file: SourceFile): string[] {
   if (!PURE_FOLDERS.includes(folderOf(file.path) ?? "")) return [];
@@ -164,8 +186,9 @@ export function purityOffences(file: SourceFile): string[] {
   const offences = linesWith(code, impure).map((line) =>
     `${file.path}:${line}: ${folderOf(file.path)} has no I/O, timers, clock, chance or await`
   );
-  for (const { specifier, typeOnly } of importsOf(file.text)) {
-    if (/^node:(?!buffer$|net$|util$)/.test(specifier) && !typeOnly) {
+  for (const { specifier, names, typeOnly } of importsOf(file.text)) {
+    const computes = specifier === "node:crypto" && names.every((name) => COMPUTING.includes(name));
+    if (/^node:(?!buffer$|net$|util$)/.test(specifier) && !typeOnly && !computes) {
       offences.push(`${file.path}: imports ${specifier}; ${folderOf(file.path)} has no I/O`);
     }
   }

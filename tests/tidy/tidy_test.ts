@@ -49,7 +49,7 @@ function check(
 
 Deno.test("readTree() sees the source", () => assertEquals(source.length > 5, true));
 check("a folder imports lower ranks only", rankOffences);
-check("only src/net opens sockets and only src/store imports SQLite", moduleOffences);
+check("modules and packages that one folder keeps to itself stay there", moduleOffences);
 check("only src/store holds SQL", sqlOffences);
 check("src is runtime-neutral", denoOffences);
 check("only the command line reads the environment", environmentOffences);
@@ -105,6 +105,19 @@ Deno.test("moduleOffences() keeps sockets and SQLite in their folders", () => {
   assertEquals(offends(moduleOffences, "src/net/a.ts", `import { connect } from "node:net";`), false);
 });
 
+Deno.test("moduleOffences() keeps packages in their folders, and out what the executable lacks", () => {
+  const imports = (path: string, specifier: string): boolean =>
+    offends(moduleOffences, path, `const it = await import("${specifier}");`);
+  assertEquals(imports("src/dkim/sign.ts", "mailauth/dkim-sign"), false);
+  assertEquals(imports("src/queue/a.ts", "mailauth/dkim-sign"), true);
+  assertEquals(imports("src/queue/a.ts", "mailauth"), true);
+  assertEquals(imports("src/net/dns.ts", "dns-packet"), false);
+  assertEquals(imports("src/admin/a.ts", "dns-packet"), true);
+  assertEquals(imports("src/admin/a.ts", "commander"), true);
+  assertEquals(imports("src/dkim/a.ts", "libmime"), true);
+  assertEquals(imports("src/dkim/a.ts", "libmimes"), false);
+});
+
 Deno.test("sqlOffences(), denoOffences(), environmentOffences() and purityOffences() read code and not comments", () => {
   assertEquals(offends(sqlOffences, "src/admin/a.ts", `db("SELECT a FROM b WHERE c");`), true);
   assertEquals(offends(sqlOffences, "src/admin/a.ts", `// SELECT a FROM b `), false);
@@ -116,6 +129,9 @@ Deno.test("sqlOffences(), denoOffences(), environmentOffences() and purityOffenc
   assertEquals(offends(purityOffences, "src/smtp/a.ts", `const at = Date.now();`), true);
   assertEquals(offends(purityOffences, "src/pop3/a.ts", `import * as fs from "node:fs";`), true);
   assertEquals(offends(purityOffences, "src/pop3/a.ts", `// no await here`), false);
+  const hmac = `import { createHmac, timingSafeEqual } from "node:crypto";`;
+  assertEquals(offends(purityOffences, "src/routing/a.ts", hmac), false);
+  assertEquals(offends(purityOffences, "src/routing/a.ts", hmac.replace("createHmac", "randomBytes")), true);
   assertEquals(offends(purityOffences, "src/server/a.ts", `await x();`), false);
 });
 
