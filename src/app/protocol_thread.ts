@@ -39,6 +39,8 @@ export interface ProtocolParts {
   /** The same 32 random octets for every thread. */
   readonly secret: Uint8Array;
   readonly newestKey: number;
+  /** What rewritten senders' addresses are made with. */
+  readonly srsSecret: Uint8Array;
 }
 
 /** A protocol server and the way to give it another configuration. */
@@ -81,6 +83,7 @@ export function createProtocols(parts: ProtocolParts): RunningProtocols {
     counters: new SharedCounters(parts.counters, { thread: parts.slot }),
     clock: systemClock,
     nextKey: messageKeyGenerator(systemClock, parts.slot, parts.newestKey),
+    srsSecret: () => parts.srsSecret,
   };
   return {
     server: new ProtocolServer(context),
@@ -128,11 +131,11 @@ interface Begun {
 /** Opens the store and listens; where that fails the main thread is told why. */
 async function begin(
   data: ProtocolThreadData,
-  { tls, addresses, newestKey }: Extract<ThreadOrder, { kind: "begin" }>,
+  { tls, addresses, newestKey, srsSecret }: Extract<ThreadOrder, { kind: "begin" }>,
 ): Promise<Begun | undefined> {
   try {
     const store = await openSqliteStore({ path: data.database, writer: data.writer, clock: systemClock });
-    const protocols = createProtocols({ ...data, tls, newestKey, store });
+    const protocols = createProtocols({ ...data, tls, newestKey, srsSecret, store });
     await protocols.server.listen(addresses);
     tell({ kind: "ready" });
     return { protocols, store };

@@ -8,7 +8,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import type { Worker } from "node:worker_threads";
@@ -18,12 +18,10 @@ import { systemRandom } from "../base/random.ts";
 import { SharedCounters } from "../base/shared.ts";
 import { engine, VERSION } from "../base/version.ts";
 import type { Config } from "../config/config.ts";
-import { LocalDelivery } from "../queue/local_delivery.ts";
 import { startMaintenance } from "../queue/maintenance.ts";
 import { formatListenAddress } from "../net/listener.ts";
 import { LoginGuard } from "../server/login/guard.ts";
 import { MaildropLocks } from "../server/login/maildrop_lock.ts";
-import { findDestination } from "../server/mailboxes.ts";
 import type { ServiceAddress } from "../server/protocol_server.ts";
 import { openSqliteStore, storePath } from "../store/sqlite/open.ts";
 import { controlWriter } from "../store/sqlite/writer_thread.ts";
@@ -31,6 +29,7 @@ import { lockForServing } from "../store/sqlite/serving_lock.ts";
 import type { Store } from "../store/types.ts";
 import { describeTls, formatTls, loadTls, type TlsMaterial } from "../tls/certificate.ts";
 import { claimAddresses } from "./addresses.ts";
+import { srsSecret, startDelivery } from "./delivery.ts";
 import { createProtocols } from "./protocol_thread.ts";
 import { startThread, type ThreadOrder, type TlsPems, untilThread } from "./threads.ts";
 
@@ -48,7 +47,7 @@ export interface ServeOptions {
 
 /** What runs, and how it is told of changes. */
 interface Running {
-  reload(config: Config, tls: TlsPems): void;
+  reload(config: Config, read: { readonly tls: TlsPems; readonly ca: string | undefined }): void;
   stop(): Promise<void>;
   /** Whether anybody could log in when it started. */
   readonly accounts: "some" | "none";
@@ -71,7 +70,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       try {
         const newConfig = await options.load();
         const newTls = pems(newConfig, await loadCertificate(newConfig, options.print));
-        running.reload(newConfig, newTls);
+        running.reload(newConfig, { tls: newTls, ca: await loadAuthorities(newConfig) });
         configureLogging(newConfig.log);
         tellWhatWaits(config, newConfig);
         config = { ...newConfig, listen: config.listen, threads: config.threads, data: config.data };
@@ -96,15 +95,34 @@ export async function serve(options: ServeOptions): Promise<number> {
 interface Prepared {
   readonly material: TlsMaterial;
   readonly tls: TlsPems;
+  /** More certificate authorities to trust, in PEM. */
+  readonly ca: string | undefined;
   readonly addresses: readonly ServiceAddress[];
 }
 
 async function prepare(config: Config, print: (line: string) => void): Promise<Prepared> {
-  const [material, addresses] = await Promise.all([
+  const [material, addresses, ca] = await Promise.all([
     loadCertificate(config, print),
     claimAddresses(config.listen),
+    loadAuthorities(config),
   ]);
-  return { material, tls: pems(config, material), addresses };
+  return { material, tls: pems(config, material), ca, addresses };
+}
+
+/** `tls.caFile`'s text. */
+async function loadAuthorities({ tls: { caFile } }: Config): Promise<string | undefined> {
+  if (caFile === undefined) return undefined;
+  let text: string;
+  try {
+    text = await readFile(caFile, "utf8");
+  } catch (error) {
+    const { code } = error as { code?: string };
+    throw new Error(`tls.caFile: ${caFile} can't be read (${code ?? error}); name a file this user may read`);
+  }
+  if (!text.includes("-----BEGIN CERTIFICATE-----")) {
+    throw new Error(`tls.caFile: ${caFile} holds no certificate in PEM; name one that does`);
+  }
+  return text;
 }
 
 async function makeDataFolder(path: string): Promise<void> {
@@ -192,16 +210,25 @@ async function startAlone(config: Config, prepared: Promise<Prepared>): Promise<
     clock: systemClock,
   });
   const newestKey = await store.history.newestKey();
-  const { tls, addresses } = await prepared;
-  const protocols = createProtocols({ slot: 1, config, tls, store, newestKey, ...sharedTables() });
+  const { tls, addresses, ca } = await prepared;
+  const secret = await srsSecret(store);
+  const protocols = createProtocols({
+    slot: 1,
+    config,
+    tls,
+    store,
+    newestKey,
+    srsSecret: secret,
+    ...sharedTables(),
+  });
   await protocols.server.listen(addresses);
-  const background = startBackground(store, config);
+  const background = await startBackground(store, { config, ca, newestKey, srsSecret: secret });
   return {
     accounts: await anyAccounts(store, newestKey),
     failed: new Promise<never>(() => {}),
-    reload(newConfig, newTls) {
-      protocols.reload(newConfig, newTls);
-      background.reload(newConfig);
+    reload(newConfig, read) {
+      protocols.reload(newConfig, read.tls);
+      background.reload(newConfig, read.ca);
     },
     async stop() {
       await protocols.server.stop(GRACE_MS);
@@ -224,18 +251,26 @@ async function startThreads(config: Config, prepared: Promise<Prepared>): Promis
     ]);
   });
   const ready = threads.map((thread) => untilThread(thread, "ready"));
-  const [{ tls, addresses }] = await Promise.all([prepared, writer.ready]);
+  const [{ tls, addresses, ca }] = await Promise.all([prepared, writer.ready]);
   const store = await openSqliteStore({ path: database, writer: writer.connect(), clock: systemClock });
   const newestKey = await store.history.newestKey();
-  for (const thread of threads) order(thread, { kind: "begin", tls, addresses, newestKey });
+  const secret = await srsSecret(store);
+  for (const thread of threads) {
+    order(thread, { kind: "begin", tls, addresses, newestKey, srsSecret: secret });
+  }
   await Promise.all(ready);
-  const background = startBackground(store, config);
+  const background = await startBackground(store, {
+    config,
+    ca,
+    newestKey,
+    srsSecret: secret,
+  });
   return {
     accounts: await anyAccounts(store, newestKey),
     failed: untilAnyFails([worker, ...threads]),
-    reload(newConfig, newTls) {
-      for (const thread of threads) order(thread, { kind: "reload", config: newConfig, tls: newTls });
-      background.reload(newConfig);
+    reload(newConfig, read) {
+      for (const thread of threads) order(thread, { kind: "reload", config: newConfig, tls: read.tls });
+      background.reload(newConfig, read.ca);
     },
     async stop() {
       const stopped = threads.map((thread) => untilThread(thread, "stopped"));
@@ -267,29 +302,42 @@ function untilAnyFails(threads: readonly Worker[]): Promise<never> {
   });
 }
 
+interface Background {
+  reload(config: Config, ca: string | undefined): void;
+  stop(): Promise<void>;
+}
+
 /** What the main thread does beside the connections. */
-function startBackground(
+async function startBackground(
   store: Store,
-  first: Config,
-): { reload(config: Config): void; stop(): Promise<void> } {
-  let config = first;
-  const delivery = new LocalDelivery({
-    deliveries: store.deliveries,
-    clock: systemClock,
-    resolve: (recipient) => findDestination(recipient, { directory: store.directory, config }),
-  });
-  delivery.start();
+  first: {
+    readonly config: Config;
+    readonly ca: string | undefined;
+    readonly newestKey: number;
+    readonly srsSecret: Uint8Array;
+  },
+): Promise<Background> {
+  let { config, ca } = first;
+  const delivery = await startDelivery({ ...first, store, config: () => config, ca: () => ca });
   const maintenance = startMaintenance({
     maildrops: store.maildrops,
     history: store.history,
+    queue: store.queue,
     clock: systemClock,
-    policy: () => ({ expireDays: config.pop3.expire, keepHistoryMs: config.history.keep }),
+    policy: () => ({
+      expireDays: config.pop3.expire,
+      keepHistoryMs: config.history.keep,
+      keepAttemptsMs: config.queue.retired,
+    }),
   });
   return {
-    reload: (newConfig) => void (config = newConfig),
+    reload(newConfig, newCa) {
+      config = newConfig;
+      ca = newCa;
+    },
     async stop() {
       await maintenance.stop();
-      await delivery.stop();
+      await delivery.stop(GRACE_MS);
     },
   };
 }

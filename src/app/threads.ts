@@ -45,6 +45,7 @@ export type ThreadOrder =
     readonly addresses: readonly ServiceAddress[];
     /** The largest message key when the server started. */
     readonly newestKey: number;
+    readonly srsSecret: Uint8Array;
   }
   | { readonly kind: "reload"; readonly config: Config; readonly tls: TlsPems }
   | { readonly kind: "stop"; readonly graceMs: number };

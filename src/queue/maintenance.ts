@@ -1,12 +1,12 @@
 /**
  * What has to be done now and then: messages past `pop3.expire` leave their maildrops, and the history of messages that
- * nobody holds any more is forgotten after `history.keep`.
+ * nobody holds any more is forgotten after `history.keep`, the dialogues of their tries after `queue.retired`.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import type { Clock, Timer } from "../base/clock.ts";
-import type { History, Maildrops } from "../store/types.ts";
+import type { History, Maildrops, Queue } from "../store/types.ts";
 
 const log = getLogger(["emsmail", "maintenance"]);
 
@@ -21,9 +21,14 @@ const DAY_MS = 86_400_000;
 export interface MaintenanceOptions {
   readonly maildrops: Maildrops;
   readonly history: History;
+  readonly queue: Pick<Queue, "pruneAttempts">;
   readonly clock: Clock;
   /** As configured now. */
-  policy(): { readonly expireDays: number | "never"; readonly keepHistoryMs: number };
+  policy(): {
+    readonly expireDays: number | "never";
+    readonly keepHistoryMs: number;
+    readonly keepAttemptsMs: number;
+  };
 }
 
 /** Starts looking after the store; gives the way to stop. */
@@ -50,7 +55,7 @@ export function startMaintenance(options: MaintenanceOptions): { stop(): Promise
 
 /** One round, in batches; gives up between two of them when `stopped` says so. */
 export async function runMaintenance(options: MaintenanceOptions, stopped: () => boolean): Promise<void> {
-  const { expireDays, keepHistoryMs } = options.policy();
+  const { expireDays, keepHistoryMs, keepAttemptsMs } = options.policy();
   const nowMs = options.clock.nowMs();
   if (expireDays !== "never") {
     const expired = await inBatches(
@@ -61,6 +66,8 @@ export async function runMaintenance(options: MaintenanceOptions, stopped: () =>
   }
   const pruned = await inBatches(stopped, () => options.history.prune(nowMs - keepHistoryMs, BATCH));
   if (pruned > 0) log.info("history pruned", { messages: pruned });
+  const tries = await inBatches(stopped, () => options.queue.pruneAttempts(nowMs - keepAttemptsMs, BATCH));
+  if (tries > 0) log.info("dialogues pruned", { tries });
 }
 
 async function inBatches(stopped: () => boolean, step: () => Promise<number>): Promise<number> {

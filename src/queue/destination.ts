@@ -1,0 +1,63 @@
+/**
+ * Where mail that leaves goes, by name: all that has the same name shares connections and failures.
+ *
+ * @module
+ */
+import type { NextHop, RelayHost, Route } from "../routing/route.ts";
+import type { QueuedMessage, QueuedRecipient } from "../store/types.ts";
+
+/** The route of a recipient that another system gets. */
+export type SmtpRoute = Extract<Route, { readonly channel: "smtp" }>;
+
+export interface Destination {
+  /** `example.org`, `[mail.example.net]:25`: what the queue, the log and operators call it. */
+  readonly name: string;
+  readonly hop: NextHop;
+  /**
+   * `verified`: its messages asked for REQUIRETLS, and travel apart from the others (RFC 8689). `best-effort`: reports of
+   * TLS failures, which must not fail by what they report (RFC 8460 3).
+   */
+  readonly tls: "by-policy" | "verified" | "best-effort";
+}
+
+/** Recipients of one message for one destination. */
+export interface Job {
+  readonly message: QueuedMessage;
+  readonly recipients: readonly QueuedRecipient[];
+  readonly route: SmtpRoute;
+}
+
+/** The destination of a message's next hop. */
+export function destinationOf(
+  hop: NextHop,
+  { requests, own }: Pick<QueuedMessage, "requests" | "own">,
+): Destination {
+  const name = hop.kind === "mx" ? hop.domain : hostName(hop.host);
+  if (own === "report") return { name: `${name} for reports`, hop, tls: "best-effort" };
+  return requests?.requireTls === true
+    ? { name: `${name} with REQUIRETLS`, hop, tls: "verified" }
+    : { name, hop, tls: "by-policy" };
+}
+
+function hostName({ host, port, user }: RelayHost): string {
+  return `[${host}]:${port}${user === undefined ? "" : ` as ${user}`}`;
+}
+
+/** `host:port` or `[2001:db8::1]:port` as an operator's reroute has it; undefined where it is no such thing. */
+export function reroutedHop(text: string): NextHop | undefined {
+  const parts = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = parts?.[1] ?? parts?.[2];
+  if (host === undefined) return undefined;
+  // What the operator says is one way to the recipient; who is responsible behind it is not known.
+  const to: RelayHost = { host, port: Number(parts![3]), tls: "opportunistic" };
+  return { kind: "host", host: to, duty: "passes-on" };
+}
+
+/** The hop that is a recipient's turn: the operator's, the backup once that was taken, or its own. */
+export function hopOf(recipient: QueuedRecipient, route: SmtpRoute): NextHop {
+  const rerouted = recipient.reroute === undefined ? undefined : reroutedHop(recipient.reroute);
+  if (rerouted !== undefined) return rerouted;
+  return recipient.wait?.backupSinceMs !== undefined && route.backup !== undefined
+    ? route.backup.hop
+    : route.hop;
+}

@@ -1,0 +1,288 @@
+/**
+ * Carries jobs to one host over one connection.
+ *
+ * Guarantees: each recipient of a job gets one verdict, by the code of the reply that decided it and never by its text
+ * (RFC 5321 4.2.1). What may have arrived though no reply says so is tried again: it may come twice, and is never lost.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { isPositive, isTemporary, reply } from "../mail/reply.ts";
+import type { RecipientResult, Transaction } from "../smtp/client/types.ts";
+import type { Attempt, QueuedMessage, QueuedRecipient } from "../store/types.ts";
+import type { Courier, Sent } from "./courier_types.ts";
+import type { Destination, Job } from "./destination.ts";
+import type { DialogueDriver } from "./dialogue_driver.ts";
+import { replyText, type Verdict } from "./ledger.ts";
+
+/** A message's octets as they are sent. */
+export interface OutgoingContent {
+  /** Octets in all. */
+  readonly size: number;
+  parts(): AsyncIterable<Uint8Array>;
+}
+
+/** A failed try of another host, or of this one, before the connection stood. */
+export type Trial = Omit<Attempt, "key" | "indexes">;
+
+export interface SmtpCourierOptions {
+  readonly destination: Destination;
+  readonly driver: DialogueDriver;
+  readonly clock: Clock;
+  /** The host's name. */
+  readonly host: string;
+  /** `192.0.2.1:25`. */
+  readonly address: string;
+  /** As it stands in the record of tries; "" in the clear. */
+  readonly tls: string;
+  /** What went wrong before this host was reached; goes into the record with the first job. */
+  readonly trials: readonly Trial[];
+  /** Recipients in a transaction at most. */
+  recipientLimit(): number;
+  /** When a recipient that was deferred for the `failures`th time is tried again. */
+  retryAtMs(failures: number): number;
+  /** The message as it is sent; rejects where it can't be read. */
+  content(message: QueuedMessage): Promise<OutgoingContent>;
+  /** Called once, when the connection is given up. */
+  closed(): void;
+}
+
+export class SmtpCourier implements Courier {
+  readonly #options: SmtpCourierOptions;
+  #trials: readonly Trial[];
+  #transactions = 0;
+  #state: "ready" | "over" = "ready";
+
+  constructor(options: SmtpCourierOptions) {
+    this.#options = options;
+    this.#trials = options.trials;
+  }
+
+  get alive(): boolean {
+    const limit = this.#options.driver.session.transactionLimit ?? Infinity;
+    return this.#state === "ready" && this.#options.driver.alive && this.#transactions < limit;
+  }
+
+  async send(job: Job): Promise<Sent> {
+    const verdicts: Verdict[] = [];
+    const attempts: Attempt[] = this.#takeTrials(job);
+    for (const recipients of this.#portions(job)) {
+      if (!this.alive && verdicts.length === 0) return { kind: "stale" };
+      const sent = await this.#sendTo(job, recipients);
+      if (sent === "stale" && verdicts.length === 0) return { kind: "stale" };
+      if (sent === "stale") {
+        verdicts.push(
+          ...recipients.map((one) => this.#again(job, one, "the connection ended before its turn")),
+        );
+        continue;
+      }
+      verdicts.push(...sent.verdicts);
+      attempts.push(sent.attempt);
+    }
+    return { kind: "done", verdicts, extras: { attempts } };
+  }
+
+  async quit(): Promise<void> {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    const { driver } = this.#options;
+    try {
+      if (driver.alive) {
+        driver.session.quit();
+        // RFC 5321 4.1.1.10: the reply is waited for, or a failure.
+        await driver.event();
+      }
+    } finally {
+      this.#close();
+    }
+  }
+
+  destroy(): void {
+    this.#options.driver.lose("this server is being stopped");
+    this.#options.driver.connection.destroy();
+  }
+
+  #close(): void {
+    this.#state = "over";
+    this.#options.driver.end();
+    this.#options.closed();
+  }
+
+  #takeTrials({ message, recipients }: Job): Attempt[] {
+    const trials = this.#trials;
+    this.#trials = [];
+    return trials.map((trial) => ({
+      ...trial,
+      key: message.key,
+      indexes: recipients.map(({ index }) => index),
+    }));
+  }
+
+  /** A job's recipients, no more than the host takes, those of one reverse-path together. */
+  #portions({ message, recipients }: Job): QueuedRecipient[][] {
+    const { recipientLimit, driver } = this.#options;
+    const limit = Math.max(1, Math.min(recipientLimit(), driver.session.recipientLimit ?? Infinity));
+    if (recipients.length === 1) return [[recipients[0]!]];
+    const bySender = new Map<string, QueuedRecipient[]>();
+    for (const recipient of recipients) {
+      const sender = recipient.reversePath ?? message.reversePath;
+      const group = bySender.get(sender);
+      if (group === undefined) bySender.set(sender, [recipient]);
+      else group.push(recipient);
+    }
+    const portions: QueuedRecipient[][] = [];
+    for (const group of bySender.values()) {
+      for (let at = 0; at < group.length; at += limit) portions.push(group.slice(at, at + limit));
+    }
+    return portions;
+  }
+
+  async #sendTo(
+    job: Job,
+    recipients: readonly QueuedRecipient[],
+  ): Promise<{ readonly verdicts: readonly Verdict[]; readonly attempt: Attempt } | "stale"> {
+    const { driver, clock, content } = this.#options;
+    const atMs = clock.nowMs();
+    let results: readonly RecipientResult[];
+    try {
+      const outgoing = await content(job.message);
+      driver.session.begin(transactionOf(job.message, recipients, { size: outgoing.size, nowMs: atMs }));
+      results = await this.#carry(outgoing);
+    } catch (error) {
+      // A message that can't be read or said is our fault: it waits, and the connection's state is not known any more.
+      const problem = error instanceof Error ? error.message : String(error);
+      driver.lose(problem);
+      results = recipients.map(() => here(`it could not be sent: ${problem}`));
+    }
+    const isFresh = this.#transactions === 0;
+    this.#transactions++;
+    await driver.afterTransaction();
+    if (!driver.alive) this.#close();
+    // Nobody looks at a connection while it is idle: that its end is found out now says nothing of this message.
+    if (!isFresh && results.every(isEndOfIdle)) return "stale";
+    const dialogue = driver.session.takeDialogue();
+    const attempt: Attempt = {
+      key: job.message.key,
+      indexes: recipients.map(({ index }) => index),
+      atMs,
+      durationMs: clock.nowMs() - atMs,
+      destination: this.#options.destination.name,
+      host: this.#options.host,
+      address: this.#options.address,
+      tls: this.#options.tls,
+      result: summary(results),
+      dialogue,
+    };
+    const verdicts = recipients.map((recipient, place) =>
+      this.#verdict(job, recipient, { result: results[place]!, dialogue })
+    );
+    return { verdicts, attempt };
+  }
+
+  /** The transaction to its end. */
+  async #carry(outgoing: OutgoingContent): Promise<readonly RecipientResult[]> {
+    const { driver } = this.#options;
+    for (;;) {
+      const event = await driver.event();
+      switch (event.kind) {
+        case "done":
+          return event.results;
+        case "content":
+          for await (const part of outgoing.parts()) {
+            if (driver.session.contentUseless === "yes") break;
+            driver.session.content(part);
+            await driver.flush();
+          }
+          driver.session.endContent();
+          break;
+        default:
+          throw new Error(`unexpected event ${event.kind} of the SMTP client`);
+      }
+    }
+  }
+
+  #verdict(
+    job: Job,
+    recipient: QueuedRecipient,
+    { result, dialogue }: { readonly result: RecipientResult; readonly dialogue: string },
+  ): Verdict {
+    const { destination, host } = this.#options;
+    const by = result.from === "peer" ? host : "";
+    if (isPositive(result.reply)) {
+      const passesOn = destination.hop.kind === "host" && destination.hop.duty === "passes-on";
+      const accepted = `${host} [${this.#options.address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")}]`;
+      return {
+        kind: passesOn ? "handed" : "relayed",
+        recipient,
+        by: accepted,
+        reply: result.reply,
+        dsn: result.dsn,
+      };
+    }
+    if (!isTemporary(result.reply)) return { kind: "failed", recipient, reply: result.reply, by, dialogue };
+    return {
+      ...this.#again(job, recipient, `${by === "" ? "" : `${by} said: `}${replyText(result.reply)}`),
+      by,
+      dialogue,
+    };
+  }
+
+  #again(
+    job: Job,
+    recipient: QueuedRecipient,
+    reason: string,
+  ): Extract<Verdict, { readonly kind: "deferred" }> {
+    return {
+      kind: "deferred",
+      recipient,
+      reason,
+      destination: this.#options.destination.name,
+      dueMs: this.#options.retryAtMs((recipient.wait?.attempts ?? 0) + 1),
+      tried: "yes",
+      unreachable: "no",
+      backup: job.route.backup,
+      by: "",
+      dialogue: "",
+    };
+  }
+}
+
+function transactionOf(
+  message: QueuedMessage,
+  recipients: readonly QueuedRecipient[],
+  { size, nowMs }: { readonly size: number; readonly nowMs: number },
+): Transaction {
+  const byMs = message.requests?.deliverBy?.byMs;
+  return {
+    reversePath: recipients[0]!.reversePath ?? message.reversePath,
+    size,
+    smtpUtf8: message.smtpUtf8,
+    requests: message.requests,
+    ...byMs === undefined ? {} : { deliverBySeconds: Math.round((byMs - nowMs) / 1000) },
+    recipients: recipients.map(({ recipient, requests }) => ({ recipient, requests })),
+  };
+}
+
+/** A result of our own making: the try is repeated. */
+function here(text: string): RecipientResult {
+  return { reply: reply(451, "4.3.0", text), from: "here", dsn: "not-supported" };
+}
+
+/** Whether a connection's end or RFC 5321 3.8's 421 is all that was heard. */
+function isEndOfIdle({ reply: { code }, from, ambiguous }: RecipientResult): boolean {
+  return ambiguous === undefined && (from === "here" ? code === 451 || code === 421 : code === 421);
+}
+
+/** A try in a line: the replies it got, each once. */
+function summary(results: readonly RecipientResult[]): string {
+  const texts = [
+    ...new Set(
+      results.map(({ reply, ambiguous }) =>
+        `${replyText(reply)}${ambiguous === undefined ? "" : " (it may have arrived all the same)"}`
+      ),
+    ),
+  ];
+  return texts.length > 3
+    ? `${texts.slice(0, 3).join("; ")}; and ${texts.length - 3} more replies`
+    : texts.join("; ");
+}
