@@ -1,12 +1,14 @@
 /**
  * Aliases: names that stand for others, and catch-alls.
  *
- * Guarantees: an alias made here leads, at the time it is made, to accounts of this system and never back to itself.
- * Absent on purpose: targets outside this system; mail to them would have to leave it.
+ * Guarantees: an alias made here leads, at the time it is made, to accounts of this system or to addresses elsewhere that
+ * mail can go to from here, and never back to itself. Whether somebody elsewhere exists can't be known here.
  *
  * @module
  */
 import { Expansion, type ExpansionProblem, type Found } from "../routing/expand.ts";
+import { resolve } from "../routing/route.ts";
+import { topologyOf } from "../server/mailboxes.ts";
 import type { Alias } from "../store/types.ts";
 import { type AdminContext, nameRules } from "./context.ts";
 import { AdminError } from "./error.ts";
@@ -60,28 +62,40 @@ export async function removeAlias(context: AdminContext, given: AliasView): Prom
   }
   const { alias } = named;
   const removed = given.targets.map(lookupName);
-  const stranger = removed.find((target) => !alias.targets.includes(target));
+  // Addresses elsewhere are kept in the case they were given in.
+  const known = alias.targets.map(lookupName);
+  const stranger = removed.find((target) => !known.includes(target));
   if (stranger !== undefined) {
     throw new AdminError(`${name} does not lead to ${stranger}`, `it leads to ${alias.targets.join(", ")}`);
   }
-  const targets = removed.length === 0 ? [] : alias.targets.filter((target) => !removed.includes(target));
+  const targets = removed.length === 0
+    ? []
+    : alias.targets.filter((target) => !removed.includes(lookupName(target)));
   await directory.setAlias({ name, targets });
   return { name, targets };
 }
 
 const ADVICE: { readonly [kind in ExpansionProblem["kind"]]: string } = {
   unknown: "add the account first, or name another target",
-  outside: "this version does not forward to other systems",
+  outside:
+    "on an intranet mail leaves the system by relay.routes only: list the domain there, or name another target",
   loop: "leave that target out",
   limit: "name the accounts themselves",
 };
 
 /** Follows an alias as if it were there, and gives what stands in its way. */
 async function expand(alias: Alias, context: AdminContext): Promise<readonly ExpansionProblem[]> {
-  const { domains, accounts } = context.config;
-  const topology = { mode: "intranet", domains, plus: accounts.plusAddressing } as const;
+  const topology = topologyOf(context.config);
   // Who is written to does not matter, since what is found of it is the alias; nobody can be called a space.
-  const expansion = new Expansion({ local: " ", domain: domains[0]! }, topology);
+  const anybody = topology.domains.map((domain) => ({ local: " ", domain }));
+  const here = anybody.find((address) => resolve(address, topology).channel === "local");
+  if (here === undefined) {
+    throw new AdminError(
+      "aliases are of no use here: relay.routes sends the mail of all this system's domains elsewhere",
+      "take one of them out of relay.routes first",
+    );
+  }
+  const expansion = new Expansion(here, topology);
   expansion.found({ kind: "alias", ...alias });
   let step = expansion.next();
   for (; step.kind === "look-up"; step = expansion.next()) {

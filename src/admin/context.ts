@@ -22,7 +22,10 @@ export function nameRules(config: Config): NameRules {
   return { domains: config.domains, detailSeparator: plusAddressing === "" ? undefined : plusAddressing };
 }
 
+/** The last moment that a Date can hold (ECMA-262 21.4.1.1); a longer wait is as good as for ever. */
+const LAST_MS = 8.64e15;
+
 /** A time as results carry it: ISO 8601 in UTC. */
 export function isoTime(atMs: number): string {
-  return new Date(atMs).toISOString();
+  return new Date(Math.min(atMs, LAST_MS)).toISOString();
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { canonicalAddress, canonicalDomain, canonicalLocal } from "../mail/address.ts";
+import { canonicalAddress, canonicalDomain, canonicalLocal, formatAddress } from "../mail/address.ts";
 import { isAddressLiteral, isDomain, parseAddress, parseLocalPart } from "../mail/address.ts";
 import { utf8 } from "../base/bytes.ts";
 import { LOCAL_PART_OCTETS } from "../base/limits.ts";
@@ -44,26 +44,21 @@ export function parseAliasName(text: string, rules: NameRules): string {
 }
 
 /**
- * An alias's target in canonical form, with its detail if it has one. @throws {AdminError} where it could not be a name
- * of this system
+ * An alias's target: a name of this system in canonical form, with its detail if it has one, or an address elsewhere,
+ * whose case may matter there (RFC 5321 2.4). @throws {AdminError} where it could be neither
  */
 export function parseTarget(text: string, rules: NameRules): string {
   const { localText, domainText } = split(text);
   if (localText === "") {
-    throw usageError(`'${printableLine(text)}' is no target`, "name an account or an alias");
+    throw usageError(`'${printableLine(text)}' is no target`, "name an account, an alias or an address");
   }
   const local = parseLocalPart(localText);
   if (typeof local !== "string") throw usageError(printableLine(local.error));
   if (domainText === undefined) return canonicalLocal(local);
   const address = parseAddress(text);
   if ("error" in address) throw usageError(printableLine(address.error));
-  if (!rules.domains.includes(canonicalDomain(domainText))) {
-    throw usageError(
-      `'${printableLine(text)}' is outside this system, and this version does not forward to other systems`,
-      `name accounts or aliases at ${rules.domains.join(", ")}`,
-    );
-  }
-  return canonicalAddress(address);
+  const domain = canonicalDomain(domainText);
+  return rules.domains.includes(domain) ? canonicalAddress(address) : formatAddress({ local, domain });
 }
 
 /**

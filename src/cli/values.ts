@@ -5,7 +5,7 @@
  */
 import { usageError } from "../admin/error.ts";
 import type { UserSettings } from "../admin/users.ts";
-import { faultText, integer, type Kind, octets } from "../config/kinds.ts";
+import { duration, faultText, integer, type Kind, octets } from "../config/kinds.ts";
 import type { Options } from "./program.ts";
 
 /** The settings of an account that were given. @throws {AdminError} `usage` */
@@ -23,6 +23,12 @@ export function userSettings(options: Options): UserSettings {
 export function positiveNumber(options: Options, name: string): number | undefined {
   const given = options[camelCase(name)];
   return given === undefined ? undefined : readValue(given, name, integer(1));
+}
+
+/** A span of time in milliseconds, or undefined where the option was not given. @throws {AdminError} `usage` */
+export function timeSpan(options: Options, name: string): number | undefined {
+  const given = options[camelCase(name)];
+  return given === undefined ? undefined : readValue(given, name, duration());
 }
 
 function limit(options: Options, name: string, kind: Kind<number>): number | "default" | undefined {

@@ -1,7 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { addAlias, listAliases, removeAlias } from "../../../src/admin/aliases.ts";
 import { AdminError } from "../../../src/admin/error.ts";
-import { type Fixture, withUsers } from "./fixtures.ts";
+import { addUser } from "../../../src/admin/users.ts";
+import { type Fixture, fixture, withUsers } from "./fixtures.ts";
 
 async function refuses(context: Fixture, name: string, targets: string[], words: string): Promise<void> {
   const before = await listAliases(context);
@@ -34,7 +35,7 @@ Deno.test("addAlias() refuses what leads nowhere, outside or in a circle", async
   await addAlias(context, { name: "all", targets: ["alice"] });
   await addAlias(context, { name: "sales", targets: ["all"] });
   await refuses(context, "x", ["nobody"], "nobody is nobody here");
-  await refuses(context, "x", ["alice", "bob@gmail.example"], "outside this system");
+  await refuses(context, "x", ["alice", "bob@gmail.example"], "is outside: this system is on an intranet");
   await refuses(context, "all", ["sales"], "leads back to itself");
   await refuses(context, "all", ["sales@example.org"], "leads back to itself");
   await refuses(context, "y", ["y"], "leads back to itself");
@@ -69,4 +70,31 @@ Deno.test("removeAlias() takes targets out, or all of it", async () => {
     AdminError,
     "is an account, not an alias",
   );
+});
+
+Deno.test("addAlias() leads outside where mail can go there", async () => {
+  const route = { port: 25, tls: "off", user: undefined, passwordFile: undefined, accept: "users" } as const;
+  const lab = { ...route, domain: "lab.example", host: "lab" };
+  const direct = fixture({ relay: { mode: "direct" } });
+  const intranet = fixture({ relay: { mode: "intranet", routes: [lab] } });
+  for (const context of [direct, intranet]) {
+    await addUser(context, { name: "alice", password: "secret" });
+    await addAlias(context, { name: "out", targets: ["Bob@LAB.example", "alice"] });
+    // Bob's own system may tell him from bob.
+    assertEquals((await listAliases(context))[0]!.targets, ["Bob@lab.example", "alice"]);
+    const left = await removeAlias(context, { name: "out", targets: ["bob@lab.example"] });
+    assertEquals(left.targets, ["alice"]);
+  }
+  await addAlias(direct, { name: "away", targets: ["x@elsewhere.example"] });
+  await refuses(intranet, "away", ["x@elsewhere.example"], "is outside: this system is on an intranet");
+});
+
+Deno.test("addAlias() says that aliases are of no use where all domains are routed elsewhere", async () => {
+  const route = { port: 25, tls: "off", user: undefined, passwordFile: undefined, accept: "users" } as const;
+  const all = ["example.org", "example.net"].map((domain) => ({ ...route, domain, host: "lab" }));
+  const [first] = all;
+  await refuses(fixture({ relay: { routes: all } }), "x", ["alice"], "aliases are of no use here");
+  const half = fixture({ relay: { routes: [first!] } });
+  await addUser(half, { name: "alice", password: "secret" });
+  assertEquals((await addAlias(half, { name: "x", targets: ["alice"] })).targets, ["alice"]);
 });

@@ -67,17 +67,19 @@ export async function deliver(store: Store, clock: FakeClock, mail: Delivered): 
     messageId: mail.messageId ?? "",
   });
   const missing = mail.text.endsWith("\r\n") ? 0 : 2;
-  await store.deliveries.record([{
-    key,
-    index: 0,
-    state: "delivered",
-    atMs: clock.nowMs(),
-    detail: "",
-    deliverTo: [{
-      account: account.id,
-      trace: RETURN_PATH.slice(),
-      size: RETURN_PATH.length + body.length + missing,
+  await store.deliveries.record({
+    outcomes: [{
+      key,
+      index: 0,
+      state: "delivered",
+      atMs: clock.nowMs(),
+      detail: "",
+      deliverTo: [{
+        account: account.id,
+        trace: RETURN_PATH.slice(),
+        size: RETURN_PATH.length + body.length + missing,
+      }],
     }],
-  }]);
+  });
   return formatMessageKey(key);
 }

@@ -53,11 +53,12 @@ Deno.test("parseAliasName() takes a domain's catch-all", () => {
   refuses(() => parseAliasName("@example.com", rules), "not a domain of this system");
 });
 
-Deno.test("parseTarget() takes names and addresses of this system only", () => {
+Deno.test("parseTarget() takes names of this system, and addresses elsewhere as they are written", () => {
   assertEquals(parseTarget("Bob", rules), "bob");
   assertEquals(parseTarget("Bob+lists", rules), "bob+lists");
   assertEquals(parseTarget("bob@Example.Org", rules), "bob@example.org");
-  refuses(() => parseTarget("bob@gmail.example", rules), "outside this system");
+  assertEquals(parseTarget("Bob+x@GMail.example", rules), "Bob+x@gmail.example");
+  refuses(() => parseTarget("bob@not a domain", rules), "is not a domain");
   refuses(() => parseTarget("@example.org", rules), "is no target");
   refuses(() => parseTarget("", rules), "is no target");
 });

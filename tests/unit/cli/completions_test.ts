@@ -24,7 +24,7 @@ Deno.test("completions bash completes options and their values", async () => {
   assertEquals(await complete("user", "add", "alice", "--p"), ["--password-stdin", "--pop3"]);
   assertEquals(await complete("user", "add", "--pop3", ""), ["P", "Y", "N"]);
   assertEquals(await complete("user", "add", "--send-as", "=", "a"), ["any"]);
-  assertEquals(await complete("serve", "--relay-mode", "="), ["intranet"]);
+  assertEquals(await complete("serve", "--relay-mode", "="), ["direct", "buffer", "intranet", "combined"]);
   assertEquals(await complete("completions", "f"), ["fish"]);
   assertEquals(await complete("serve", "--data", "/et"), ["/etc"]);
 });

@@ -183,9 +183,12 @@ Deno.test("config check tells every problem with its line", async () => {
 
 Deno.test("serve says why a relay mode can't be had", async () => {
   await using folder = await Folder.make();
-  const { code, err } = await folder.run("serve --relay-mode direct");
-  assertEquals(code, 2);
-  assertMatch(err, /^emsmail: --relay-mode must be intranet, not 'direct': /);
+  const unknown = await folder.run("serve --relay-mode dierct");
+  assertEquals(unknown.code, 2);
+  assertMatch(unknown.err, /^emsmail: --relay-mode must be direct, buffer, .*; did you mean direct\?\n$/);
+  const lacking = await folder.run("serve --relay-mode combined");
+  assertEquals(lacking.code, 2);
+  assertMatch(lacking.err, /^emsmail: --relay-mode combined needs relay\.buffer\.host: /);
 });
 
 Deno.test("config example is a configuration that config check takes", async () => {
