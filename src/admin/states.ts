@@ -42,6 +42,8 @@ export interface StateFacts {
   readonly detail: string;
   /** Who accepted it, `mx.example.org [192.0.2.1]:25`; "" where nobody outside did. */
   readonly acceptedBy: string;
+  /** What that host is here, where it is something. */
+  readonly acceptedAs?: "buffer host" | null;
   /** Accounts whose maildrop got it. */
   readonly accounts: readonly string[];
   /** Recipients it was replaced by. */
@@ -53,7 +55,7 @@ const NAMES_TOLD = 10;
 
 /** What became of a recipient, as a sentence without its full stop. Nothing in it is made fit for a terminal. */
 export function stateSentence(facts: StateFacts): string {
-  const { recipient, state, detail, acceptedBy, accounts } = facts;
+  const { recipient, state, detail, acceptedBy, acceptedAs, accounts } = facts;
   const why = detail === "" ? "" : `: ${detail}`;
   switch (state) {
     case "queued":
@@ -71,7 +73,7 @@ export function stateSentence(facts: StateFacts): string {
         said(detail)
       }`;
     case "handed":
-      return `handed on for ${recipient} to ${
+      return `handed on for ${recipient} to ${isA(acceptedAs)}${
         acceptedBy || "another host"
       }: what becomes of it there is reported by that host${said(detail)}`;
     case "delivered":
@@ -81,6 +83,10 @@ export function stateSentence(facts: StateFacts): string {
     case "expanded":
       return `${recipient} became ${becameWhat(facts)}${why}`;
   }
+}
+
+function isA(role: string | null | undefined): string {
+  return role === null || role === undefined ? "" : `the ${role} `;
 }
 
 function said(detail: string): string {
@@ -108,11 +114,12 @@ export function andList(names: readonly string[]): string {
  */
 export function destinationWords(destination: string): string {
   const [, name, verified] = /^(.*?)( with REQUIRETLS)?$/.exec(destination)!;
-  const parts = /^\[(.+)\]:(\d+)(?: as (.*))?$/.exec(name!);
-  const tls = verified === undefined ? "" : ", over verified TLS only";
+  const parts = /^\[(.+)\]:(\d+)(?: \(TLS ([a-z]+)\))?(?: as (.*))?$/.exec(name!);
+  const how = parts?.[3] === undefined ? "" : `, TLS: ${parts[3]}`;
+  const tls = verified === undefined ? how : ", over verified TLS only";
   if (parts === null) {
     return name!.startsWith("[") ? `the host at ${name}${tls}` : `the mail hosts of ${name}${tls}`;
   }
-  const user = parts[3] === undefined ? "" : `, logged in as ${parts[3]}`;
+  const user = parts[4] === undefined ? "" : `, logged in as ${parts[4]}`;
   return `the host ${parts[1]}, port ${parts[2]}${user}${tls}`;
 }

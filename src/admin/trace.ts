@@ -6,9 +6,14 @@
  *
  * @module
  */
+import type { Config } from "../config/config.ts";
+import { parseAddress } from "../mail/address.ts";
 import type { NotifyEvent } from "../mail/envelope.ts";
 import { formatMessageKey, parseMessageKey } from "../mail/message_id.ts";
+import { destinationOf } from "../queue/destination.ts";
 import { momentsOf } from "../queue/retry.ts";
+import { type NextHop, resolve } from "../routing/route.ts";
+import { topologyOf } from "../server/mailboxes.ts";
 import type {
   Attempt,
   DestinationState,
@@ -34,6 +39,8 @@ export interface WaitView {
   readonly delayTold: boolean;
   /** Since when it takes the backup route; null: it doesn't. */
   readonly backupSince: string | null;
+  /** What takes it once its hosts were unreachable until then; null: nothing, or that is where it goes now. */
+  readonly backup: { readonly destination: string; readonly at: string } | null;
   /** Failures of the destination in a row, 0 where it answers. */
   readonly destinationFailures: number;
   /** Why the destination was not reached last; "" where it answers. */
@@ -54,6 +61,8 @@ export interface RecipientTrace {
   readonly detail: string;
   /** Who accepted it; "" where nobody outside did. */
   readonly acceptedBy: string;
+  /** What the configuration has that host for; null: nothing in particular. */
+  readonly acceptedAs: "buffer host" | null;
   /** The place of the recipient that became this one (and others perhaps); null: it was in the envelope. */
   readonly expandedFrom: number | null;
   /** The sender's address as the next hop is told it: rewritten by forwarding perhaps. */
@@ -211,7 +220,7 @@ interface RecipientSources {
 }
 
 function recipientOf(
-  context: AdminContext,
+  { config }: AdminContext,
   message: MessageHistory,
   { index, entries, destinations }: RecipientSources,
 ): RecipientTrace {
@@ -226,16 +235,27 @@ function recipientOf(
     at: isoTime(recipient.atMs),
     detail: recipient.detail,
     acceptedBy: recipient.acceptedBy,
+    acceptedAs: isBufferHost(config, recipient.acceptedBy) ? "buffer host" : null,
     expandedFrom: expandedFrom === undefined ? null : expandedFrom + 1,
     from: entry?.reversePath ?? message.reversePath,
     reroutedTo: entry === undefined || entry.reroute === "" ? null : entry.reroute,
     notify: requests?.notify ?? null,
-    wait: wait === undefined ? null : waitOf(context, message, { wait, destinations }),
+    wait: wait === undefined ? null : waitOf(config, message, {
+      wait,
+      destinations,
+      backup: entry?.reroute === "" ? backupOf(config, recipient.recipient, entry.reversePath) : undefined,
+    }),
     maildrops: recipient.maildrops.map(({ account, removedAtMs }) => ({
       account,
       removedAt: removedAtMs === undefined ? null : isoTime(removedAtMs),
     })),
   };
+}
+
+/** Whether `acceptedBy` (`unix.example.org [192.0.2.10]`) is the buffer host, as things stand now. */
+function isBufferHost({ relay: { mode, buffer } }: Config, acceptedBy: string): boolean {
+  if (mode !== "buffer" && mode !== "combined") return false;
+  return buffer.host !== undefined && acceptedBy.startsWith(`${buffer.host} [`);
 }
 
 /** `06jwx6kv0g.2`: one recipient of a message, by its place from 0. */
@@ -248,23 +268,39 @@ export function nextTryMs(wait: Wait, destination: DestinationState | undefined)
   return Math.max(wait.dueMs, destination?.retryAtMs ?? 0);
 }
 
+/** Where a recipient's mail goes once its hosts can't be reached for long; undefined: nowhere else. */
+function backupOf(config: Config, recipient: string, sender: string): NextHop | undefined {
+  const address = parseAddress(recipient);
+  if ("error" in address) return undefined;
+  const from = parseAddress(sender);
+  const route = resolve(address, topologyOf(config), { sender: "error" in from ? null : from });
+  if (route.channel !== "smtp" || route.backup?.when !== "unreachable") return undefined;
+  return route.backup.hop;
+}
+
+interface WaitSources {
+  readonly wait: Wait;
+  readonly destinations: RecipientSources["destinations"];
+  readonly backup: NextHop | undefined;
+}
+
 function waitOf(
-  { config }: AdminContext,
+  { queue, relay }: Config,
   message: MessageHistory,
-  { wait, destinations }: { readonly wait: Wait; readonly destinations: RecipientSources["destinations"] },
+  { wait, destinations, backup }: WaitSources,
 ): WaitView {
   const state = destinations.get(wait.destination);
-  const { expireMs, returnByMs } = momentsOf(
+  const { expireMs, returnByMs, backupMs } = momentsOf(
     { ...message, smtpUtf8: false, recipients: [] },
     { index: 0, recipient: "", wait },
     {
       policy: {
-        retryMs: config.queue.retry,
-        expireMs: config.queue.expire,
-        delayNoticeMs: config.queue.delayNotice,
-        unreachableAfterMs: config.queue.expire,
+        retryMs: queue.retry,
+        expireMs: queue.expire,
+        delayNoticeMs: queue.delayNotice,
+        unreachableAfterMs: relay.unreachableAfter ?? queue.expire,
       },
-      backup: "no-backup",
+      backup: backup === undefined ? "no-backup" : "has-backup",
     },
   );
   return {
@@ -274,6 +310,9 @@ function waitOf(
     givesUpAt: isoTime(Math.min(expireMs, returnByMs ?? Infinity)),
     delayTold: wait.delayTold === true,
     backupSince: wait.backupSinceMs === undefined ? null : isoTime(wait.backupSinceMs),
+    backup: backup === undefined || backupMs === undefined
+      ? null
+      : { destination: destinationOf(backup, message).name, at: isoTime(backupMs) },
     destinationFailures: state?.failures ?? 0,
     destinationReason: state?.reason ?? "",
   };

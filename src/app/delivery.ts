@@ -111,6 +111,7 @@ export async function startDelivery(
     settings: () => deliverySettings(config()),
     connect: (destination, signal) => connector.connect(destination, signal),
     nextKey,
+    attempts: (key) => store.queue.attempts(key),
     part: (key, index) => store.maildrops.part(key, index),
     resolve: (recipient, sender) =>
       resolveRecipient(recipient, { store, config: config(), sender, secrets: secrets() }),

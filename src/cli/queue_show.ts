@@ -82,9 +82,18 @@ function waitFacts(
     ["Next try", state === "deferred" ? whenText(wait.nextTryAt, nowMs) : ""],
     ["Gives up", state === "held" ? "" : whenText(wait.givesUpAt, nowMs)],
     ["Delay", wait.delayTold ? "the sender was told that it is late" : ""],
-    ["Backup", wait.backupSince === null ? "" : `takes the backup route since ${second(wait.backupSince)}`],
+    ["Backup", backupText(wait, nowMs)],
     ["Destination", `${where}${failing}`],
   ];
+}
+
+function backupText({ backup, backupSince }: NonNullable<RecipientTrace["wait"]>, nowMs: number): string {
+  if (backupSince !== null) return `takes the backup route since ${second(backupSince)}`;
+  if (backup === null) return "";
+  const { destination, at } = backup;
+  return `${destinationWords(destination)}, takes over ${
+    whenText(at, nowMs)
+  } if none of its hosts is reached by then`;
 }
 
 function tryTextWhole(

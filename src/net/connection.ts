@@ -83,6 +83,11 @@ export class Connection {
     });
   }
 
+  /** The address at this end, without IPv4-mapping prefix or zone; "" where it is gone. */
+  get localAddress(): string {
+    return plainAddress(this.#socket.localAddress ?? "");
+  }
+
   /** When the connection last moved an octet, in milliseconds since 1970. */
   get lastActivityMs(): number {
     return this.#lastActivityMs;

@@ -2,12 +2,15 @@
  * Opens a connection to a destination: finds its hosts and tries their addresses in order, until one stands, secured as
  * policy has it, logged in where that is configured.
  *
- * Guarantees: never rejects. Each try is kept with what was said in it. Whether a failure is for good follows from reply
+ * Guarantees: never rejects. Each try is kept with what was said in it, one that failed by TLS before another went without
+ * among them. Whether a failure is for good follows from reply
  * codes alone: only where every host of a mail domain refuses with 5yz is its mail refused; a host that the
- * configuration names is tried again, since a mistake in the configuration must not send everybody's mail back.
+ * configuration names is tried again, since a mistake in the configuration must not send everybody's mail back. A message
+ * that asked for REQUIRETLS goes back where no host can give it that (RFC 8689 4.2.1).
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { type Reply, reply } from "../mail/reply.ts";
@@ -20,6 +23,8 @@ import { type Dial, Opening } from "./opening.ts";
 import { type OutgoingContent, SmtpCourier, type Trial } from "./smtp_courier.ts";
 import { type DomainPolicy, type HostPolicy, relayPolicy, type SkippedHost } from "./tls_policy.ts";
 import type { TlsReportPolicy, TlsResultType } from "../mime/tls_report.ts";
+
+const log = getLogger(["emsmail", "outbound"]);
 
 /** Addresses tried in all before a destination counts as unreachable. */
 const TRIALS = 10;
@@ -63,15 +68,20 @@ export interface TlsSession {
 /** What came of one address. */
 type Tried =
   | { readonly kind: "open"; readonly courier: SmtpCourier }
-  | {
-    readonly kind: "failed";
-    readonly trial: Trial;
-    readonly reply: Reply | undefined;
-    readonly problem: string;
-  }
+  | Failed
   /** TLS failed where it was not needed: the same address may do without. */
-  | { readonly kind: "without-tls" }
+  | { readonly kind: "without-tls"; readonly trial: Trial }
   | { readonly kind: "busy" };
+
+interface Failed {
+  readonly kind: "failed";
+  /** One at least. */
+  readonly trials: readonly Trial[];
+  readonly reply: Reply | undefined;
+  /** Whose word the reply is. */
+  readonly from: "peer" | "here";
+  readonly problem: string;
+}
 
 /** Where a try stands. */
 interface Aim {
@@ -94,19 +104,47 @@ export class Connector {
 
   /** Opens a connection to one of a destination's hosts. */
   async connect(destination: Destination, signal: AbortSignal): Promise<Connected> {
+    const beganMs = this.#options.clock.nowMs();
+    try {
+      return await this.#connect(destination, signal);
+    } catch (error) {
+      // Ours, not theirs: the mail waits.
+      log.error("connecting failed", {
+        destination: destination.name,
+        error: error instanceof Error ? error.stack : String(error),
+      });
+      const reason = error instanceof Error ? error.message : String(error);
+      const trial = this.#notTried(destination, { host: "", beganMs, problem: reason });
+      return { kind: "unreachable", reason, verdict: deferAll(destination, [trial], reason) };
+    }
+  }
+
+  async #connect(destination: Destination, signal: AbortSignal): Promise<Connected> {
+    const { clock } = this.#options;
+    const beganMs = clock.nowMs();
     const hostOptions = this.#hostOptions();
     const hosts = await findHosts(destination.hop, hostOptions);
-    if (hosts.kind !== "hosts") return noHosts(destination, hosts);
+    if (hosts.kind !== "hosts") {
+      const problem = problemWith(destination, hosts);
+      return noHosts(destination, hosts, [this.#notTried(destination, { host: "", beganMs, problem })]);
+    }
     const { hop } = destination;
     const domain = hop.kind === "mx" ? await this.#options.policies.domainPolicy(hop.domain) : undefined;
-    const failed: Extract<Tried, { kind: "failed" }>[] = [];
+    const failed: Failed[] = [];
     let isBusy = false;
     let hasAddress = false;
     for (const host of hosts.hosts) {
+      if (signal.aborted || failed.length >= TRIALS) break;
+      const beganMs = clock.nowMs();
       const policy = await this.#policy(destination, host, domain);
       if ("skip" in policy) {
         hasAddress = true;
-        failed.push(this.#notTried(destination, host, policy.skip));
+        failed.push(
+          passedOver(
+            this.#notTried(destination, { host: host.name, beganMs, problem: policy.skip }),
+            policy.refusal,
+          ),
+        );
         if (domain !== undefined && policy.resultType !== "") {
           this.#count(domain, host, policy, policy.resultType);
         }
@@ -115,13 +153,15 @@ export class Connector {
       const found = await findAddresses(host.name, hop, hostOptions);
       if (found.kind !== "addresses") {
         hasAddress ||= found.kind === "temporary";
-        failed.push(this.#notTried(destination, host, found.reason));
+        failed.push(
+          passedOver(this.#notTried(destination, { host: host.name, beganMs, problem: found.reason })),
+        );
         continue;
       }
       hasAddress = true;
       for (const address of found.addresses) {
         if (signal.aborted || failed.length >= TRIALS) break;
-        const trials = failed.map(({ trial }) => trial);
+        const trials = failed.flatMap((each) => each.trials);
         const tried = await this.#try({ destination, host, address, policy, trials, signal }, domain);
         if (tried.kind === "open") return { kind: "courier", courier: tried.courier };
         if (tried.kind === "busy") isBusy = true;
@@ -129,12 +169,10 @@ export class Connector {
       }
     }
     if (isBusy) return { kind: "busy" };
-    if (!hasAddress && hop.kind === "mx") {
-      return noHosts(destination, {
-        kind: "no-host",
-        reason: failed.at(-1)?.problem ?? "it has no host",
-        status: "5.4.4",
-      });
+    if (!hasAddress && hop.kind === "mx" && !signal.aborted) {
+      const reason = failed.at(-1)?.problem ?? "it has no host";
+      const trials = failed.flatMap((each) => each.trials);
+      return noHosts(destination, { kind: "no-host", reason, status: "5.4.4" }, trials);
     }
     return allFailed(destination, failed);
   }
@@ -161,19 +199,21 @@ export class Connector {
     return await this.#options.policies.hostPolicy(domain!, { host: host.name, mx, tls });
   }
 
-  /** A host that was passed over, as a try. */
-  #notTried(destination: Destination, host: Host, problem: string): Extract<Tried, { kind: "failed" }> {
-    const trial = {
-      atMs: this.#options.clock.nowMs(),
-      durationMs: 0,
+  /** What ended before there was an address, as a try. */
+  #notTried(
+    destination: Destination,
+    { host, beganMs, problem }: { readonly host: string; readonly beganMs: number; readonly problem: string },
+  ): Trial {
+    return {
+      atMs: beganMs,
+      durationMs: this.#options.clock.nowMs() - beganMs,
       destination: destination.name,
-      host: host.name,
+      host,
       address: "",
       tls: "",
       result: problem,
       dialogue: "",
     };
-    return { kind: "failed", trial, reply: undefined, problem };
   }
 
   #count(
@@ -189,7 +229,10 @@ export class Connector {
   async #try(aim: Aim, domain: DomainPolicy | undefined): Promise<Tried> {
     const first = await this.#once(aim, domain);
     if (first.kind !== "without-tls") return first;
-    return await this.#once({ ...aim, policy: { ...aim.policy, starttls: "never" } }, domain);
+    const { trial } = first;
+    const policy: HostPolicy = { ...aim.policy, starttls: "never" };
+    const second = await this.#once({ ...aim, policy, trials: [...aim.trials, trial] }, domain);
+    return second.kind === "failed" ? { ...second, trials: [trial, ...second.trials] } : second;
   }
 
   async #once(aim: Aim, domain: DomainPolicy | undefined): Promise<Tried> {
@@ -206,13 +249,10 @@ export class Connector {
         this.#count(domain, host, aim.policy, opening.tlsResult);
       }
       if (opened.kind === "failed") {
-        if (opening.mayDoWithout) return { kind: "without-tls" };
-        return {
-          kind: "failed",
-          trial: opening.trial(opened.problem),
-          reply: opened.reply,
-          problem: opened.problem,
-        };
+        const trial = opening.trial(opened.problem);
+        if (opening.mayDoWithout) return { kind: "without-tls", trial };
+        const { reply, from, problem } = opened;
+        return { kind: "failed", trials: [trial], reply, from, problem };
       }
       isKept = true;
       const courier = new SmtpCourier({
@@ -243,58 +283,68 @@ export class Connector {
 
 // ---------------------------------------------------------------- what it means for the mail
 
-/** A destination without a host that could be tried. */
-function noHosts(destination: Destination, hosts: Exclude<Hosts, { kind: "hosts" }>): Connected {
+type NoHosts = Exclude<Hosts, { kind: "hosts" }>;
+
+/** A host that was not even tried. */
+function passedOver(trial: Trial, refusal?: Reply): Failed {
+  return { kind: "failed", trials: [trial], reply: refusal, from: "here", problem: trial.result };
+}
+
+/** What keeps a destination from having hosts, for people. */
+function problemWith(destination: Destination, hosts: NoHosts): string {
   const domain = destination.hop.kind === "mx" ? destination.hop.domain : destination.name;
   switch (hosts.kind) {
     case "temporary":
-      return { kind: "unreachable", reason: hosts.reason, verdict: deferAll(destination, [], hosts.reason) };
+      return hosts.reason;
     case "null-mx":
-      // RFC 7505 4.1: 556 5.1.10.
-      return refuse(reply(556, "5.1.10", `${domain} takes no mail: it says so in DNS (null MX)`), "no");
+      return `${domain} takes no mail: it says so in DNS (null MX)`;
     case "loop":
-      return refuse(
-        reply(
-          550,
-          "5.4.6",
-          `DNS names this system as the mail host of ${domain}, which it does not know as its own`,
-        ),
-        "no",
-      );
+      return `DNS names this system as the mail host of ${domain}, which it does not know as its own`;
     case "no-host":
-      return refuse(
-        reply(550, hosts.status, `there is no mail host for ${domain}: ${hosts.reason}`),
-        "may-take-over",
-      );
+      return `there is no mail host for ${domain}: ${hosts.reason}`;
   }
 }
 
-function refuse(answer: Reply, backup: "may-take-over" | "no"): Connected {
-  const verdict: Explain = (job) => ({
-    verdicts: refusals(job, answer, { by: "", dialogue: "" }),
-    extras: {},
+/** A destination without a host that could be tried. */
+function noHosts(destination: Destination, hosts: NoHosts, trials: readonly Trial[]): Connected {
+  const problem = problemWith(destination, hosts);
+  const refuse = (answer: Reply, backup: "may-take-over" | "no"): Connected => ({
+    kind: "refused",
+    verdict: (job) => ({
+      verdicts: refusals(job, answer, { by: "", dialogue: "" }),
+      extras: { attempts: attemptsOf(job, trials) },
+    }),
+    backup,
   });
-  return { kind: "refused", verdict, backup };
+  switch (hosts.kind) {
+    case "temporary":
+      return { kind: "unreachable", reason: problem, verdict: deferAll(destination, trials, problem) };
+    case "null-mx": // RFC 7505 4.1
+      return refuse(reply(556, "5.1.10", problem), "no");
+    case "loop":
+      return refuse(reply(550, "5.4.6", problem), "no");
+    case "no-host":
+      return refuse(reply(550, hosts.status, problem), "may-take-over");
+  }
 }
 
 /** All hosts were tried. */
-function allFailed(
-  destination: Destination,
-  failed: readonly Extract<Tried, { kind: "failed" }>[],
-): Connected {
+function allFailed(destination: Destination, failed: readonly Failed[]): Connected {
   const last = failed.at(-1);
-  const trials = failed.map(({ trial }) => trial);
-  const isRefusal = destination.hop.kind === "mx" && failed.length > 0 &&
-    failed.every(({ reply }) => reply !== undefined && reply.code >= 500);
-  if (isRefusal) {
-    const { reply: answer, trial } = last!;
+  const trials = failed.flatMap((each) => each.trials);
+  const lastTrial = trials.at(-1);
+  const isFinal = ({ reply, from }: Failed) =>
+    reply !== undefined && reply.code >= 500 && (destination.hop.kind === "mx" || from === "here");
+  if (failed.length > 0 && failed.every(isFinal)) {
+    const by = last!.from === "peer" ? lastTrial!.host : "";
+    const how = { by, dialogue: lastTrial!.dialogue };
     const verdict: Explain = (job) => ({
-      verdicts: refusals(job, answer!, { by: trial.host, dialogue: trial.dialogue }),
+      verdicts: refusals(job, last!.reply!, how),
       extras: { attempts: attemptsOf(job, trials) },
     });
     return { kind: "refused", verdict, backup: "no" };
   }
-  const where = last === undefined || last.trial.host === "" ? "" : `${last.trial.host}: `;
+  const where = lastTrial === undefined || lastTrial.host === "" ? "" : `${lastTrial.host}: `;
   const reason = last === undefined ? "connecting was called off" : `${where}${last.problem}`;
   return { kind: "unreachable", reason, verdict: deferAll(destination, trials, reason) };
 }

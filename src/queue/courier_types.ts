@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { QueuedRecipient } from "../store/types.ts";
 import type { Destination, Job } from "./destination.ts";
 import type { Extras, Verdict } from "./ledger.ts";
 
@@ -10,7 +11,7 @@ import type { Extras, Verdict } from "./ledger.ts";
 export interface Courier {
   /** Sends a job's recipients; never rejects. */
   send(job: Job): Promise<Sent>;
-  /** Says QUIT and closes; never rejects. */
+  /** Says QUIT and closes, or does nothing where that was done; never rejects. Each courier is asked for it in the end. */
   quit(): Promise<void>;
   /** Whether another job may be sent. */
   readonly alive: boolean;
@@ -20,7 +21,13 @@ export interface Courier {
 
 /** How sending ended. */
 export type Sent =
-  | { readonly kind: "done"; readonly verdicts: readonly Verdict[]; readonly extras: Extras }
+  | {
+    readonly kind: "done";
+    readonly verdicts: readonly Verdict[];
+    readonly extras: Extras;
+    /** Recipients of whom nothing was said, because the connection took no further transaction. @default none */
+    readonly rest?: readonly QueuedRecipient[];
+  }
   /** The connection had been closed while it was idle; nothing was said of this job. */
   | { readonly kind: "stale" };
 
@@ -33,6 +40,9 @@ export type Connected =
   | { readonly kind: "unreachable"; readonly reason: string; readonly verdict: Explain }
   /** It has no host, or all its hosts refuse for good. */
   | { readonly kind: "refused"; readonly verdict: Explain; readonly backup: "may-take-over" | "no" };
+
+/** No courier. */
+export type Failure = Exclude<Connected, { readonly kind: "courier" }>;
 
 /** Makes the verdicts and the tries to be recorded for a job that could not be sent. */
 export type Explain = (job: Job) => { readonly verdicts: readonly Verdict[]; readonly extras: Extras };

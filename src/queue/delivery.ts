@@ -19,7 +19,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import type { MessageKey } from "../mail/message_id.ts";
-import type { Deliveries, QueuedMessage } from "../store/types.ts";
+import type { Attempt, Deliveries, QueuedMessage } from "../store/types.ts";
 import type { Connect } from "./courier_types.ts";
 import { destinationOf, type Job } from "./destination.ts";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
@@ -43,6 +43,8 @@ export interface DeliveryOptions extends Pick<DispatcherOptions, "resolve" | "fo
   readonly settings: () => DeliverySettings;
   readonly connect: Connect;
   readonly nextKey: () => MessageKey;
+  /** The tries of a message, in order. */
+  readonly attempts: (key: MessageKey) => Promise<readonly Attempt[]>;
   /** Part `index` of a body; undefined past its end. */
   readonly part: (key: MessageKey, index: number) => Promise<Uint8Array | undefined>;
 }
@@ -65,7 +67,7 @@ export class Delivery {
         return composeNotice(message, notices, { hostname, domain, nextKey, nowMs: clock.nowMs(), part });
       },
       settled: (key, index, wait) => {
-        this.#dispatcher.release(key, index);
+        this.#dispatcher.release(key, index, wait);
         this.#outbound.settled(key, index, wait);
       },
     });
@@ -74,6 +76,7 @@ export class Delivery {
       ledger: this.#ledger,
       resolve: options.resolve,
       forwardSender: options.forwardSender,
+      attempts: options.attempts,
       send: (destination, job) => this.#outbound.enqueue(destination, job),
       failing: (destination) => this.#outbound.failing(destination),
     });
@@ -94,16 +97,21 @@ export class Delivery {
   async start(): Promise<void> {
     await this.#outbound.start();
     this.#options.deliveries.subscribe({
-      messages: (messages: readonly QueuedMessage[]) => this.#dispatcher.dispatch(messages),
-      changed: () => this.#outbound.changed(),
+      messages: (messages: readonly QueuedMessage[]) => this.#dispatcher.announced(messages),
+      changed: () => {
+        this.#dispatcher.changed();
+        this.#outbound.changed();
+      },
     });
   }
 
   /** Lets what is under way end for at most `graceMs` milliseconds; the rest waits in the store. */
   async stop(graceMs: number): Promise<void> {
-    await this.#dispatcher.stop();
-    await this.#outbound.stop(graceMs);
+    // A store that takes nothing must not keep the server from ending.
+    const timer = this.#options.clock.after(graceMs, () => this.#ledger.giveUp());
+    await Promise.all([this.#dispatcher.stop(), this.#outbound.stop(graceMs)]);
     await this.#ledger.stop();
+    timer.cancel();
   }
 
   /** Sends a job by its backup route, from now on. */

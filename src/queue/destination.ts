@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { MessageKey } from "../mail/message_id.ts";
 import type { NextHop, RelayHost, Route } from "../routing/route.ts";
 import type { QueuedMessage, QueuedRecipient } from "../store/types.ts";
 
@@ -27,6 +28,11 @@ export interface Job {
   readonly route: SmtpRoute;
 }
 
+/** One recipient of one message, as a key. */
+export function handleOf(key: MessageKey, index: number): string {
+  return `${key}.${index}`;
+}
+
 /** The destination of a message's next hop. */
 export function destinationOf(
   hop: NextHop,
@@ -39,8 +45,10 @@ export function destinationOf(
     : { name, hop, tls: "by-policy" };
 }
 
-function hostName({ host, port, user }: RelayHost): string {
-  return `[${host}]:${port}${user === undefined ? "" : ` as ${user}`}`;
+/** Connections are shared by name: what asks for another security or another log-in must have another name. */
+function hostName({ host, port, tls, user }: RelayHost): string {
+  const how = tls === "opportunistic" ? "" : ` (TLS ${tls})`;
+  return `[${host}]:${port}${how}${user === undefined ? "" : ` as ${user}`}`;
 }
 
 /** `host:port` or `[2001:db8::1]:port` as an operator's reroute has it; undefined where it is no such thing. */

@@ -1,8 +1,8 @@
 /**
  * Drives an SMTP client session over a connection: octets in and out, time-outs, TLS.
  *
- * Guarantees: event() always comes to an end, since whatever the peer does not do in time ends the session; nothing is
- * sent to a peer that doesn't read faster than it reads.
+ * Guarantees: event() always comes to an end, since whatever the peer does not do in time ends the session, however little
+ * of a reply it sends how often; nothing is sent to a peer that doesn't read faster than it reads.
  *
  * @module
  */
@@ -15,7 +15,11 @@ import type { ClientEvent } from "../smtp/client/types.ts";
 const WRITE_MS = 3 * 60_000;
 
 /** What is needed of a connection. */
-export type Link = Pick<Connection, "start" | "write" | "end" | "destroy" | "writable" | "secureAsClient">;
+export interface Link
+  extends Pick<Connection, "start" | "write" | "end" | "destroy" | "writable" | "secureAsClient"> {
+  /** The address it comes from, where that is known. */
+  readonly localAddress?: string;
+}
 
 export class DialogueDriver {
   readonly session: SmtpClientSession;
@@ -26,6 +30,8 @@ export class DialogueDriver {
   #lost = false;
   /** Whether anything came since the session was asked last. */
   #news: "none" | "some" = "none";
+  /** When the time for what is waited for is over; it began when that many replies had been read. */
+  #limit = { replies: -1, atMs: 0 };
 
   constructor(session: SmtpClientSession, { connection, clock }: { connection: Link; clock: Clock }) {
     this.session = session;
@@ -36,6 +42,8 @@ export class DialogueDriver {
         session.receive(bytes);
         this.#news = "some";
         this.#wake?.();
+        // A host that has refused the rest of a message may not read it either.
+        if (session.contentUseless === "yes") this.#drained?.();
       },
       inputEnded: () => this.lose("the host closed the connection"),
       drained: () => this.#drained?.(),
@@ -96,10 +104,13 @@ export class DialogueDriver {
   /** Waits for octets, the end of the connection, or the end of patience. */
   async #input(): Promise<void> {
     if (this.#news === "some") return;
-    const { timeoutMs, stage } = this.session;
+    const { timeoutMs, stage, replies } = this.session;
+    const nowMs = this.#clock.nowMs();
+    // RFC 5321 4.5.3.2: the time is for the whole reply.
+    if (this.#limit.replies !== replies) this.#limit = { replies, atMs: nowMs + timeoutMs };
     await this.#until(
       (wake) => this.#wake = wake,
-      timeoutMs,
+      Math.max(0, this.#limit.atMs - nowMs),
       `the host did not answer in time (${stage}, ${Math.round(timeoutMs / 1000)} seconds)`,
     );
     this.#wake = undefined;

@@ -4,21 +4,23 @@
  *
  * Guarantees: a message is recorded as delivered in the same transaction that puts it into the maildrops; a crash at any
  * point leaves a recipient as it was, and dispatching it again changes nothing that was already done. A recipient is in
- * hand once: one that is announced again meanwhile is passed over.
+ * hand once: one that is announced again meanwhile (an operator retried or rerouted it) is passed over, and taken on when
+ * what is in hand came to nothing. A message whose look-up fails does not keep the others back.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { utf8 } from "../base/bytes.ts";
 import { type Clock, sleep } from "../base/clock.ts";
-import type { MessageKey } from "../mail/message_id.ts";
+import { formatMessageKey, type MessageKey } from "../mail/message_id.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { returnPathField } from "../mime/trace.ts";
 import type { BackupHop } from "../routing/route.ts";
-import type { QueuedMessage, QueuedRecipient } from "../store/types.ts";
+import type { Attempt, QueuedMessage, QueuedRecipient, Wait } from "../store/types.ts";
 import {
   type Destination,
   destinationOf,
+  handleOf,
   hopOf,
   type Job,
   reroutedHop,
@@ -55,6 +57,8 @@ export interface DispatcherOptions {
   forwardSender(reversePath: string): string;
   /** Takes what leaves this system. */
   send(destination: Destination, job: Job): void;
+  /** The tries of a message so far, in order. */
+  attempts(key: MessageKey): Promise<readonly Attempt[]>;
   /** Why a destination can't be reached at present; undefined: it can, as far as is known. */
   failing(destination: string): string | undefined;
 }
@@ -66,6 +70,8 @@ export class Dispatcher {
   #stopped = false;
   #endPause: (() => void) | undefined;
   readonly #inHand = new Set<string>();
+  /** Of those in hand: what was announced again, as it is to be done then. */
+  readonly #again = new Map<string, QueuedMessage>();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -77,17 +83,34 @@ export class Dispatcher {
       const fresh = this.#claim(message);
       if (fresh !== undefined) this.#waiting.push(fresh);
     }
-    if (this.#waiting.length > 0) this.#working ??= this.#work();
+    if (this.#waiting.length > 0 && !this.#stopped) this.#working ??= this.#work();
   }
 
-  /** A recipient is on record: it is not in hand any more. */
-  release(key: MessageKey, index: number): void {
-    this.#inHand.delete(handle(key, index));
+  /** Takes on messages that were queued, perhaps anew: those in hand wait for what becomes of them. */
+  announced(messages: readonly QueuedMessage[]): void {
+    for (const message of messages) {
+      for (const recipient of message.recipients) {
+        const handle = handleOf(message.key, recipient.index);
+        if (this.#inHand.has(handle)) this.#again.set(handle, { ...message, recipients: [recipient] });
+      }
+    }
+    this.dispatch(messages);
   }
 
-  /** Whether a recipient is being seen to. */
-  holds(key: MessageKey, index: number): boolean {
-    return this.#inHand.has(handle(key, index));
+  /** An operator changed what waits: what was announced before may not be so any more. */
+  changed(): void {
+    this.#again.clear();
+  }
+
+  /** A recipient is on record, with what it waits for if it does: it is not in hand any more. */
+  release(key: MessageKey, index: number, wait: Wait | undefined): void {
+    const handle = handleOf(key, index);
+    this.#inHand.delete(handle);
+    const again = this.#again.get(handle);
+    if (again === undefined) return;
+    this.#again.delete(handle);
+    if (wait === undefined) return;
+    this.dispatch([{ ...again, recipients: again.recipients.map((recipient) => ({ ...recipient, wait })) }]);
   }
 
   /** Finishes the batch in hand; the rest stays in the store. */
@@ -97,26 +120,52 @@ export class Dispatcher {
     await this.#working;
   }
 
-  /** Judges deferred recipients whose deadline has come: told late, given up, or sent by the backup route. */
-  async reconsider(messages: readonly QueuedMessage[]): Promise<void> {
-    for (const message of messages) {
-      const fresh = this.#claim(message);
-      if (fresh === undefined) continue;
+  /**
+   * Judges deferred recipients whose deadline has come: told late, given up, or sent by the backup route. Gives how many
+   * were not in hand.
+   */
+  async reconsider(messages: readonly QueuedMessage[]): Promise<number> {
+    // All of them first: what is read of the store is so now, and may not be a moment later.
+    const claimed = messages.flatMap((message) => this.#claim(message) ?? []);
+    const settled: { message: QueuedMessage; verdicts: readonly Verdict[] }[] = [];
+    let judged = 0;
+    for (const message of claimed) {
+      const tries = await this.#tries(message);
       const verdicts: Verdict[] = [];
-      for (const recipient of fresh.recipients) verdicts.push(await this.#overdue(fresh, recipient));
-      await this.#options.ledger.settle([{ message: fresh, verdicts }]);
+      for (const recipient of message.recipients) {
+        verdicts.push(await this.#overdue(message, recipient, tries));
+      }
+      settled.push({ message, verdicts });
+      judged += verdicts.length;
+    }
+    if (settled.length > 0) await this.#options.ledger.settle(settled);
+    return judged;
+  }
+
+  async #tries({ key }: QueuedMessage): Promise<readonly Attempt[]> {
+    try {
+      return await this.#options.attempts(key);
+    } catch (error) {
+      log.error("the tries of {id} can't be read", { id: formatMessageKey(key), error: String(error) });
+      return [];
     }
   }
 
   /** The message with those of its recipients that nobody has in hand; undefined where there is none. */
   #claim(message: QueuedMessage): QueuedMessage | undefined {
-    const recipients = message.recipients.filter(({ index }) => !this.holds(message.key, index));
-    for (const { index } of recipients) this.#inHand.add(handle(message.key, index));
+    const recipients = message.recipients.filter(({ index }) =>
+      !this.#inHand.has(handleOf(message.key, index))
+    );
+    for (const { index } of recipients) this.#inHand.add(handleOf(message.key, index));
     if (recipients.length === message.recipients.length) return message;
     return recipients.length === 0 ? undefined : { ...message, recipients };
   }
 
-  async #overdue(message: QueuedMessage, recipient: QueuedRecipient): Promise<Verdict> {
+  async #overdue(
+    message: QueuedMessage,
+    recipient: QueuedRecipient,
+    tries: readonly Attempt[],
+  ): Promise<Verdict> {
     const { destination = "", dueMs = 0 } = recipient.wait ?? {};
     let backup: BackupHop | undefined;
     try {
@@ -125,6 +174,9 @@ export class Dispatcher {
       log.error("no route could be found for {to}", { to: recipient.recipient, error: String(error) });
     }
     const failing = this.#options.failing(destination);
+    const last = tries.findLast(({ indexes, dialogue }) =>
+      indexes.includes(recipient.index) && dialogue !== ""
+    );
     return {
       kind: "deferred",
       recipient,
@@ -134,8 +186,8 @@ export class Dispatcher {
       tried: "no",
       unreachable: failing === undefined ? "no" : "yes",
       backup,
-      by: "",
-      dialogue: "",
+      by: last?.host ?? "",
+      dialogue: last?.dialogue ?? "",
     };
   }
 
@@ -143,15 +195,17 @@ export class Dispatcher {
     let pauseMs: number = RETRY_MS[0];
     while (this.#waiting.length > 0 && !this.#stopped) {
       const batch = this.#waiting.splice(0, BATCH_MESSAGES);
-      try {
-        await this.#dispatch(batch);
-        pauseMs = RETRY_MS[0];
-      } catch (error) {
-        log.error("delivery failed; trying again in {pauseMs} ms", { pauseMs, error: String(error) });
-        this.#waiting = [...batch, ...this.#waiting];
-        await this.#pause(pauseMs);
-        pauseMs = Math.min(pauseMs * 2, RETRY_MS[1]);
+      const failed = await this.#dispatch(batch);
+      if (failed.length < batch.length) {
+        // Something is wrong with these alone: the others go first.
+        for (const message of failed) this.#waiting.push(message);
+        if (failed.length === 0) pauseMs = RETRY_MS[0];
+        continue;
       }
+      log.error("nobody can be looked up; trying again in {pauseMs} ms", { pauseMs });
+      this.#waiting = [...failed, ...this.#waiting];
+      await this.#pause(pauseMs);
+      pauseMs = Math.min(pauseMs * 2, RETRY_MS[1]);
     }
     this.#working = undefined;
   }
@@ -165,41 +219,55 @@ export class Dispatcher {
     ]);
   }
 
-  async #dispatch(batch: readonly QueuedMessage[]): Promise<void> {
-    const settled: { message: QueuedMessage; verdicts: Verdict[] }[] = [];
-    const jobs: { destination: Destination; job: Job }[] = [];
+  /** Sees to messages; gives those that could not be looked up, of which nothing is under way. */
+  async #dispatch(batch: readonly QueuedMessage[]): Promise<QueuedMessage[]> {
+    const settled: { message: QueuedMessage; verdicts: readonly Verdict[] }[] = [];
+    const failed: QueuedMessage[] = [];
     // Bursts go to few people.
     const known = new Map<string, Promise<Resolved>>();
     for (const message of batch) {
-      const verdicts: Verdict[] = [];
-      const outgoing = new Map<
-        string,
-        { destination: Destination; route: SmtpRoute; recipients: QueuedRecipient[] }
-      >();
-      for (const recipient of message.recipients) {
-        const question = `${recipient.recipient}\n${message.reversePath}`;
-        const asked = known.get(question) ??
-          this.#options.resolve(recipient.recipient, message.reversePath);
-        known.set(question, asked);
-        const decision = this.#decide(message, recipient, await asked);
-        if ("kind" in decision) {
-          verdicts.push(decision);
-          continue;
+      try {
+        const { verdicts, outgoing } = await this.#split(message, known);
+        if (verdicts.length > 0) settled.push({ message, verdicts });
+        for (const { destination, route, recipients } of outgoing) {
+          this.#options.send(destination, { message, recipients, route });
         }
-        const destination = destinationOf(hopOf(recipient, decision), message);
-        const group = outgoing.get(destination.name);
-        if (group === undefined) {
-          outgoing.set(destination.name, { destination, route: decision, recipients: [recipient] });
-        } else group.recipients.push(recipient);
-      }
-      if (verdicts.length > 0) settled.push({ message, verdicts });
-      for (const { destination, route, recipients } of outgoing.values()) {
-        jobs.push({ destination, job: { message, recipients, route } });
+      } catch (error) {
+        const id = formatMessageKey(message.key);
+        log.error("the recipients of {id} can't be looked up", { id, error: String(error) });
+        failed.push(message);
       }
     }
-    // Only now: a look-up that fails makes the whole batch begin again, and nothing of it may be under way then.
-    for (const { destination, job } of jobs) this.#options.send(destination, job);
     if (settled.length > 0) await this.#options.ledger.settle(settled);
+    return failed;
+  }
+
+  /** What is to be recorded of a message's recipients now, and the others by their way out. */
+  async #split(
+    message: QueuedMessage,
+    known: Map<string, Promise<Resolved>>,
+  ): Promise<{ readonly verdicts: readonly Verdict[]; readonly outgoing: Iterable<Group> }> {
+    const verdicts: Verdict[] = [];
+    const outgoing = new Map<string, Group>();
+    for (const recipient of message.recipients) {
+      const question = `${recipient.recipient}\n${message.reversePath}`;
+      const asked = known.get(question) ?? this.#options.resolve(recipient.recipient, message.reversePath);
+      known.set(question, asked);
+      const decision = this.#decide(message, recipient, await asked);
+      if ("kind" in decision) {
+        verdicts.push(decision);
+        continue;
+      }
+      const destination = destinationOf(hopOf(recipient, decision), message);
+      // Backup and duty go with the route: only what has the same one goes together.
+      const way = message.recipients.length === 1
+        ? destination.name
+        : `${destination.name}\n${JSON.stringify([decision.hop, decision.backup])}`;
+      const group = outgoing.get(way);
+      if (group === undefined) outgoing.set(way, { destination, route: decision, recipients: [recipient] });
+      else group.recipients.push(recipient);
+    }
+    return { verdicts, outgoing: outgoing.values() };
   }
 
   /** What is to be recorded of a recipient now, or its way out. */
@@ -245,8 +313,11 @@ export class Dispatcher {
   }
 }
 
-function handle(key: MessageKey, index: number): string {
-  return `${key}.${index}`;
+/** Recipients of a message that go the same way. */
+interface Group {
+  readonly destination: Destination;
+  readonly route: SmtpRoute;
+  readonly recipients: QueuedRecipient[];
 }
 
 /** RFC 4865: the sender wants it to leave later. */

@@ -3,7 +3,12 @@
  *
  * @module
  */
+import type { Failure } from "./courier_types.ts";
 import type { Destination, Job } from "./destination.ts";
+import type { Verdict } from "./ledger.ts";
+
+/** The next page is read when so many recipients of those before, or fewer, are not on record yet. */
+const PAGED_LOW = 100;
 
 /** What is known of a destination. */
 export interface Lane {
@@ -22,9 +27,13 @@ export interface Lane {
   reason: string;
   /** When the first of what waits in the store is due; Infinity: nothing waits. */
   storedDueMs: number;
-  /** Recipients of the page read last that are not on record yet. */
-  readonly page: Set<string>;
+  /** How many recipients that were read from the store are not on record yet. */
+  paged: number;
   reading: boolean;
+  /** Connections in a row that ended without carrying anything. */
+  barren: number;
+  /** The failures that are on record. */
+  recordedFailures: number;
   /** Until then no further connection is opened beside those there are: one was refused. */
   crowdedUntilMs: number;
 }
@@ -42,8 +51,10 @@ export function newLane(name: string): Lane {
     retryAtMs: 0,
     reason: "",
     storedDueMs: Infinity,
-    page: new Set(),
+    paged: 0,
     reading: false,
+    barren: 0,
+    recordedFailures: 0,
     crowdedUntilMs: 0,
   };
 }
@@ -55,16 +66,32 @@ export function recover(lane: Lane): void {
   lane.reason = "";
 }
 
+/**
+ * Whether more may be read from the store. A few slow ones don't keep the rest of the mail back; but a lane that has to
+ * prove that it answers does so with what it has.
+ */
+export function mayRead(lane: Lane): boolean {
+  return !lane.reading && lane.paged <= (lane.failures > 0 ? 0 : PAGED_LOW);
+}
+
 /** When a lane wants to be looked at; Infinity: not by the clock. */
 export function wakeMs(lane: Lane): number {
-  if (lane.storedDueMs === Infinity || lane.page.size > 0 || lane.reading) return Infinity;
+  if (lane.storedDueMs === Infinity || !mayRead(lane)) return Infinity;
   return Math.max(lane.storedDueMs, lane.retryAtMs);
 }
 
 /** Whether nothing is to be remembered of a lane at `nowMs`. */
 export function isDone(lane: Lane, nowMs: number): boolean {
-  const isIdle = lane.ready.length === 0 && lane.couriers === 0 && lane.page.size === 0 && !lane.reading;
+  const isIdle = lane.ready.length === 0 && lane.couriers === 0 && lane.paged === 0 && !lane.reading;
   return isIdle && lane.storedDueMs === Infinity && nowMs >= lane.retryAtMs;
+}
+
+/** Lets one connection without work quit. */
+export function endOneIdle(lanes: Iterable<Lane>): void {
+  for (const { idle } of lanes) {
+    const take = idle.shift();
+    if (take !== undefined) return take(undefined);
+  }
 }
 
 /** Puts a job behind those of its own and of higher priority (RFC 6710 5). */
@@ -74,4 +101,34 @@ export function insert(ready: Job[], job: Job): void {
   while (at > 0 && (ready[at - 1]!.message.requests?.priority ?? 0) < priority) at--;
   if (at === ready.length) ready.push(job);
   else ready.splice(at, 0, job);
+}
+
+/** The verdicts on a job that stays in the store. */
+export function waits(
+  lane: Lane,
+  { recipients, route }: Job,
+  how: {
+    readonly reason: string;
+    readonly dueMs: number;
+    readonly tried: "yes" | "no";
+    readonly unreachable: "yes" | "no";
+  },
+): Verdict[] {
+  return recipients.map((recipient) => ({
+    kind: "deferred",
+    recipient,
+    destination: lane.name,
+    backup: route.backup,
+    by: "",
+    dialogue: "",
+    ...how,
+    // Why it waits is told best by its last try.
+    reason: how.tried === "no" && how.unreachable === "no" ? recipient.detail ?? how.reason : how.reason,
+  }));
+}
+
+/** A failure to connect without more to tell. */
+export function noAnswer(lane: Lane, reason: string): Failure {
+  const how = { reason, dueMs: 0, tried: "yes", unreachable: "yes" } as const;
+  return { kind: "unreachable", reason, verdict: (job) => ({ verdicts: waits(lane, job, how), extras: {} }) };
 }

@@ -20,6 +20,7 @@ import type {
   Deliveries,
   DestinationState,
   Outcome,
+  QueueChanges,
   QueuedMessage,
   QueuedRecipient,
   Wait,
@@ -29,6 +30,8 @@ import { momentsOf, nextMomentMs, type RetryPolicy, wantsNotice } from "./retry.
 
 const log = getLogger(["emsmail", "delivery"]);
 
+/** How often it is tried to make a notification. */
+const COMPOSE_TRIES = 3;
 /** How long to wait after the store failed, in milliseconds, doubling up to the second figure. */
 const STORE_RETRY_MS = [250, 30_000] as const;
 
@@ -84,7 +87,10 @@ export interface Notice {
   readonly recipient: QueuedRecipient;
   readonly action: "failed" | "delayed" | "delivered" | "relayed";
   readonly reply: Reply | undefined;
+  /** Who was tried last; "" where nobody was. */
   readonly by: string;
+  /** Whose words `reply` is. */
+  readonly said: "there" | "here";
   readonly reason: string;
   readonly dialogue: string;
   readonly retryUntilMs?: number;
@@ -113,7 +119,7 @@ interface Judged {
 
 export class Ledger {
   readonly #options: LedgerOptions;
-  #endPause = new Set<() => void>();
+  readonly #endPause = new Set<() => void>();
   #stopped = false;
   readonly #open = new Set<Promise<void>>();
 
@@ -126,16 +132,20 @@ export class Ledger {
     messages: readonly { readonly message: QueuedMessage; readonly verdicts: readonly Verdict[] }[],
     extras: Extras = {},
   ): Promise<void> {
-    const work = this.#settle(messages, extras);
+    const work = this.#settle(messages, extras).finally(() => this.#open.delete(work));
     this.#open.add(work);
-    return work.finally(() => this.#open.delete(work));
+    return work;
   }
 
-  /** Gives up what the store doesn't take now: it stays as it was, and is done again at the next start. */
-  async stop(): Promise<void> {
+  /** Gives up from now on what the store doesn't take: it stays as it was, and is done again at the next start. */
+  giveUp(): void {
     this.#stopped = true;
     for (const end of this.#endPause) end();
-    await Promise.allSettled([...this.#open]);
+  }
+
+  /** Resolves when all is on disk, or given up. */
+  async stop(): Promise<void> {
+    while (this.#open.size > 0) await Promise.allSettled([...this.#open]);
   }
 
   async #settle(
@@ -166,24 +176,29 @@ export class Ledger {
   }
 
   async #compose(message: QueuedMessage, notices: readonly Notice[]): Promise<AcceptedMessage | undefined> {
-    try {
-      return await this.#options.compose(message, notices);
-    } catch (error) {
-      // A notification that can't be made must not keep the outcome from being recorded.
-      log.error("no notification could be made for {id}", {
-        id: formatMessageKey(message.key),
-        error: error instanceof Error ? error.stack : String(error),
-      });
-      return undefined;
+    let pauseMs: number = STORE_RETRY_MS[0];
+    for (let tries = 1;; tries++) {
+      try {
+        return await this.#options.compose(message, notices);
+      } catch (error) {
+        log.error("no notification could be made for {id}", {
+          id: formatMessageKey(message.key),
+          error: error instanceof Error ? error.stack : String(error),
+        });
+        // The content could not be read perhaps. But in the end it must not keep the outcome from being recorded.
+        if (tries === COMPOSE_TRIES || this.#stopped) return undefined;
+        await this.#pause(pauseMs);
+        pauseMs *= 2;
+      }
     }
   }
 
   /** Whether it is on disk; not, only where the ledger was stopped. */
-  async #record(changes: Parameters<Deliveries["record"]>[0]): Promise<boolean> {
+  async #record(changes: QueueChanges): Promise<boolean> {
     let pauseMs: number = STORE_RETRY_MS[0];
     for (;;) {
       try {
-        await this.#options.deliveries.record(changes);
+        await this.#options.deliveries.record(withOwnBuffers(changes));
         return true;
       } catch (error) {
         if (this.#stopped) return false;
@@ -221,6 +236,13 @@ export class Ledger {
   }
 }
 
+/** A store may transfer a report's buffer, and fail all the same: the next try needs it. */
+function withOwnBuffers(changes: QueueChanges): QueueChanges {
+  if (changes.reports === undefined || changes.reports.length === 0) return changes;
+  const reports = changes.reports.map((report) => ({ ...report, lastPart: report.lastPart.slice() }));
+  return { ...changes, reports };
+}
+
 type VerdictOf<K extends Verdict["kind"]> = Extract<Verdict, { readonly kind: K }>;
 
 function delivered(message: QueuedMessage, verdict: VerdictOf<"delivered">, atMs: number): Judged {
@@ -243,6 +265,7 @@ function delivered(message: QueuedMessage, verdict: VerdictOf<"delivered">, atMs
       action: "delivered",
       reply: undefined,
       by: "",
+      said: "here",
       reason: "It is in the mailbox.",
       dialogue: "",
     },
@@ -262,11 +285,16 @@ function relayed(message: QueuedMessage, verdict: VerdictOf<"relayed" | "handed"
   };
   // RFC 3461 5.2.2: who gets the message and knows no DSN will not tell; so this is the last that is heard. RFC 2852
   // 4.1.4: with T in BY, every relaying is told.
-  const traced = message.requests?.deliverBy?.trace === true && message.reversePath !== "";
+  // (RFC 3461 4.1: NEVER is under no conditions.)
+  const isNever = recipient.requests?.notify?.length === 0;
+  const traced = message.requests?.deliverBy?.trace === true && message.reversePath !== "" && !isNever;
   const due = traced || (dsn === "not-supported" && wantsNotice("success", message, recipient.requests));
   if (!due) return { outcome };
   const reason = `${by} has taken it, and may not tell what becomes of it.`;
-  return { outcome, notice: { recipient, action: "relayed", reply, by, reason, dialogue: "" } };
+  return {
+    outcome,
+    notice: { recipient, action: "relayed", reply, by, said: "there", reason, dialogue: "" },
+  };
 }
 
 function failed(message: QueuedMessage, verdict: VerdictOf<"failed">, atMs: number): Judged {
@@ -282,7 +310,15 @@ function failed(message: QueuedMessage, verdict: VerdictOf<"failed">, atMs: numb
   if (!wantsNotice("failure", message, recipient.requests)) return { outcome };
   return {
     outcome,
-    notice: { recipient, action: "failed", reply, by, reason: reply.lines.join(" "), dialogue },
+    notice: {
+      recipient,
+      action: "failed",
+      reply,
+      by,
+      said: by === "" ? "here" : "there",
+      reason: reply.lines.join(" "),
+      dialogue,
+    },
   };
 }
 
@@ -330,6 +366,7 @@ function deferred(
       action: "delayed",
       reply: undefined,
       by: verdict.by,
+      said: "here",
       reason,
       dialogue: verdict.dialogue,
       retryUntilMs: moments.expireMs,

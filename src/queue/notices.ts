@@ -95,7 +95,9 @@ async function original(
   const limit = asked === "FULL" ? FULL_OCTETS : RETURNED_OCTETS;
   // RFC 3461 6.2: RET=FULL counts for failures only.
   const isFailure = notices.every(({ action }) => action === "failed");
-  if (!isFailure || asked === "HDRS" || message.size > limit) return { kind: "headers", octets: header };
+  // RFC 8689 5: a message that had to be protected does not go back whole.
+  const isHeadersOnly = asked === "HDRS" || message.requests?.requireTls === true;
+  if (!isFailure || isHeadersOnly || message.size > limit) return { kind: "headers", octets: header };
   const parts = [first];
   for (let octets = first.length; octets < message.size; octets += parts.at(-1)!.length) {
     const next = await part(message.key, parts.length);
@@ -106,14 +108,15 @@ async function original(
 }
 
 function reported(notice: Notice, nowMs: number): ReportedRecipient {
-  const { recipient, action, reply, by, reason, dialogue, retryUntilMs } = notice;
+  const { recipient, action, reply, by, said, reason, dialogue, retryUntilMs } = notice;
   return {
     recipient: recipient.recipient,
     ...recipient.requests?.orcpt === undefined ? {} : { orcpt: recipient.requests.orcpt },
     action,
     status: statusOf(action, reply),
     ...by === "" ? {} : { remoteMta: by.replace(/ \[.*$/, "") },
-    ...reply === undefined || by === "" ? {} : { diagnostic: replyText(reply) },
+    // RFC 3464 2.3.6: what the other side said, not what was made of it here.
+    ...reply === undefined || said === "here" ? {} : { diagnostic: replyText(reply) },
     ...action === "failed" || action === "delayed" ? { lastAttemptMs: nowMs } : {},
     ...retryUntilMs === undefined ? {} : { willRetryUntilMs: retryUntilMs },
     reason,

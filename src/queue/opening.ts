@@ -7,9 +7,11 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { isIPv4, isIPv6 } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
-import type { Reply } from "../mail/reply.ts";
+import { isDomain } from "../mail/address.ts";
+import { isTemporary, type Reply, reply } from "../mail/reply.ts";
 import type { TlsResultType } from "../mime/tls_report.ts";
 import type { PeerTls } from "../net/connection.ts";
 import { DialError, type DialOptions } from "../net/dial.ts";
@@ -21,7 +23,7 @@ import { DialogueDriver, type Link } from "./dialogue_driver.ts";
 import type { Host } from "./hosts.ts";
 import { replyText } from "./ledger.ts";
 import type { Trial } from "./smtp_courier.ts";
-import type { HostPolicy } from "./tls_policy.ts";
+import { type HostPolicy, unsafe } from "./tls_policy.ts";
 
 /** How long a connection may take to be made, in milliseconds: TCP's own first tries take 7 seconds. */
 const DIAL_MS = 30_000;
@@ -47,7 +49,13 @@ export interface OpeningOptions {
 
 export type Opened =
   | { readonly kind: "open"; readonly driver: DialogueDriver }
-  | { readonly kind: "failed"; readonly problem: string; readonly reply: Reply | undefined };
+  | {
+    readonly kind: "failed";
+    readonly problem: string;
+    /** The host's word on all mail, or what a sender is told whose message can't go there as it asks to. */
+    readonly reply: Reply | undefined;
+    readonly from: "peer" | "here";
+  };
 
 /** A connection on its way from nothing to ready. */
 export class Opening {
@@ -94,6 +102,7 @@ export class Opening {
       return failedBy(error instanceof DialError ? error.message : String(error));
     }
     const abort = () => connection.destroy();
+    if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     try {
       return await this.#greet(connection);
@@ -110,10 +119,10 @@ export class Opening {
     const relay = hop.kind === "host" ? hop.host : undefined;
     if (relay?.tls === "implicit") {
       const problem = await this.#secure(connection);
-      if (problem !== undefined) return failedBy(problem);
+      if (problem !== undefined) return problem;
     }
     const session = new SmtpClientSession({
-      hostname: settings().hostname,
+      hostname: helloName(settings().hostname, connection.localAddress),
       starttls: this.#peer === undefined ? policy.starttls : "never",
       ...this.#peer === undefined ? {} : { tls: this.#peer.description },
       ...relay?.user === undefined ? {} : { credentials: await this.#credentials(relay) },
@@ -124,10 +133,17 @@ export class Opening {
       const event = await driver.event();
       switch (event.kind) {
         case "ready":
-          return { kind: "open", driver };
+          if (!this.#lacksRequireTls(session)) return { kind: "open", driver };
+          session.quit();
+          await driver.event();
+          driver.end();
+          return failedBy(
+            "the server does not offer REQUIRETLS",
+            reply(550, "5.7.30", "The sender asked for REQUIRETLS, and the server does not offer it"),
+          );
         case "starttls": {
           const problem = await this.#secure(connection);
-          if (problem !== undefined) return failedBy(problem);
+          if (problem !== undefined) return problem;
           session.secured(this.#peer!.description);
           break;
         }
@@ -140,19 +156,36 @@ export class Opening {
     }
   }
 
+  /** RFC 8689 4.2.1: such a message goes only to a server that will ask for the same. */
+  #lacksRequireTls(session: SmtpClientSession): boolean {
+    return this.#options.destination.tls === "verified" && !session.extensions.has("REQUIRETLS");
+  }
+
   #refused(event: Extract<ClientEvent, { kind: "failed" }>): Opened {
-    if (event.fault === "tls-unavailable") this.tlsResult = "starttls-not-supported";
     const said = event.reply === undefined ? "" : `: ${replyText(event.reply)}`;
+    const problem = `${event.problem}${said}`;
+    if (event.fault === "tls-unavailable") {
+      this.tlsResult = "starttls-not-supported";
+      const isForNow = event.reply !== undefined && isTemporary(event.reply);
+      return isForNow ? failedBy(problem) : this.#unprotected(problem);
+    }
+    // A log-in that fails is for the operator to mend, and no word on anybody's mail.
     return {
       kind: "failed",
-      problem: `${event.problem}${said}`,
-      // A log-in that fails is for the operator to mend, and no word on anybody's mail.
+      problem,
       reply: event.fault === "refused" ? event.reply : undefined,
+      from: "peer",
     };
   }
 
+  /** The host has no TLS that will do: for good, where the message itself asked for it (RFC 8689 4.2.1). */
+  #unprotected(problem: string): Opened {
+    const { destination } = this.#options;
+    return failedBy(problem, destination.tls === "verified" ? unsafe(`REQUIRETLS: ${problem}`) : undefined);
+  }
+
   /** Does the handshake and judges the certificate; gives what is wrong. */
-  async #secure(connection: Link): Promise<string | undefined> {
+  async #secure(connection: Link): Promise<Opened | undefined> {
     const { host, policy, settings } = this.#options;
     try {
       this.#peer = await connection.secureAsClient({
@@ -163,7 +196,8 @@ export class Opening {
     } catch (error) {
       this.#handshake = "failed";
       this.tlsResult = "validation-failure";
-      return error instanceof Error ? error.message : String(error);
+      connection.destroy();
+      return failedBy(error instanceof Error ? error.message : String(error));
     }
     const verdict = policy.judge(this.#peer);
     this.tlsResult = verdict.resultType;
@@ -173,7 +207,7 @@ export class Opening {
     }
     this.tls = `${this.#peer.description}, not accepted`;
     connection.destroy();
-    return `${policy.name} forbids sending: ${verdict.problem}`;
+    return this.#unprotected(`${policy.name} forbids sending: ${verdict.problem}`);
   }
 
   async #credentials({ user, passwordFile }: RelayHost): Promise<ClientCredentials> {
@@ -183,6 +217,16 @@ export class Opening {
   }
 }
 
-function failedBy(problem: string): Opened {
-  return { kind: "failed", problem, reply: undefined };
+/**
+ * How this system names itself in EHLO: a machine's name that is no domain (`build_host`) would be refused, so its address
+ * stands for it (RFC 5321 4.1.1.1, 4.1.3).
+ */
+export function helloName(hostname: string, localAddress = ""): string {
+  if (isDomain(hostname) && !/[^\x21-\x7e]/.test(hostname)) return hostname;
+  if (isIPv6(localAddress)) return `[IPv6:${localAddress}]`;
+  return isIPv4(localAddress) ? `[${localAddress}]` : "localhost";
+}
+
+function failedBy(problem: string, answer?: Reply): Opened {
+  return { kind: "failed", problem, reply: answer, from: "here" };
 }

@@ -17,29 +17,28 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import type { MessageKey } from "../mail/message_id.ts";
-import type { Deliveries, DestinationState, QueuedMessage, Wait } from "../store/types.ts";
-import type { Connect, Connected, Courier } from "./courier_types.ts";
+import type { Attempt, Deliveries, DestinationState, QueuedMessage, Wait } from "../store/types.ts";
+import { Backlog, type BacklogOptions, LATER_MS } from "./backlog.ts";
+import type { Connect, Connected, Courier, Failure, Sent } from "./courier_types.ts";
 import type { Destination, Job } from "./destination.ts";
-import { insert, isDone, type Lane, newLane, recover, wakeMs } from "./lane.ts";
+import { endOneIdle, insert, isDone, type Lane, newLane, noAnswer, recover, waits, wakeMs } from "./lane.ts";
 import type { Ledger, Verdict } from "./ledger.ts";
 import { retryDelayMs } from "./retry.ts";
 
 const log = getLogger(["emsmail", "outbound"]);
 
-/** Jobs of one destination kept in memory; what is beyond waits in the store. */
-const READY_JOBS = 1_000;
-/** Recipients read from the store at a time, from a lane that answers and from one that has to prove that it does. */
-const PAGE = { proven: 200, unproven: 20 } as const;
-/** Overdue recipients looked at in one go. */
-const OVERDUE_PAGE = 100;
+/** Jobs of one destination kept in memory, one that answers and one that did not last; what is beyond waits in the store. */
+const READY_JOBS = { proven: 1_000, unproven: 20 } as const;
 /** How long a connection that has nothing to send is kept, in milliseconds: a burst's next message finds it open. */
 const KEEP_MS = 2_000;
 /** How long a destination that refused a further connection is left with those it has, in milliseconds. */
 const CROWDED_MS = 10_000;
 /** The least time between two looks at what is due, in milliseconds. */
 const TICK_MS = 50;
-/** How soon to look again at what was due but in hand, in milliseconds. */
-const LATER_MS = 1_000;
+/** Outcomes recorded in one transaction at most: keeps a commit short for those who wait behind it. */
+const BATCH_JOBS = 256;
+/** After so many connections in a row that carried nothing a destination counts as one that does not answer. */
+const BARREN = 3;
 
 export interface OutboundSettings {
   readonly retryMs: readonly number[];
@@ -47,34 +46,30 @@ export interface OutboundSettings {
   readonly connectionsPerHost: number;
 }
 
-export interface OutboundOptions {
+export interface OutboundOptions extends Pick<BacklogOptions, "due" | "overdue"> {
   readonly deliveries: Deliveries;
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly random: Random;
   settings(): OutboundSettings;
   readonly connect: Connect;
-  /** Takes deferred recipients that are due. */
-  due(messages: readonly QueuedMessage[]): void;
-  /** Takes deferred recipients whose deadline has come; resolves when they are on record. */
-  overdue(messages: readonly QueuedMessage[]): Promise<void>;
   /** Sends a job by its backup route, now. */
   toBackup(job: Job): void;
 }
 
 export class Outbound {
   readonly #options: OutboundOptions;
+  readonly #backlog: Backlog;
   readonly #lanes = new Map<string, Lane>();
   /** Lanes with jobs that wait for a connection to be free. */
   readonly #hungry = new Set<Lane>();
   readonly #couriers = new Set<Courier>();
-  /** Lanes with a page that is not all on record. */
-  readonly #reading = new Set<Lane>();
+  /** Lanes that are to be pumped as soon as what is being done now is done. */
+  readonly #soon = new Set<Lane>();
   #connections = 0;
   #unproven = 0;
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
-  #deadlineMs = Infinity;
   #looking: Promise<void> | undefined;
   readonly #work = new Set<Promise<void>>();
   #stopped = false;
@@ -83,19 +78,22 @@ export class Outbound {
 
   constructor(options: OutboundOptions) {
     this.#options = options;
+    this.#backlog = new Backlog(options);
   }
 
   /** Reads what waits from before. */
-  async start(): Promise<void> {
-    await this.#refresh();
+  start(): Promise<void> {
+    return this.#refresh();
   }
 
   /** Takes a job for a destination; it is sent as soon as can be. */
   enqueue(destination: Destination, job: Job): void {
+    // It is in the store, and stays there.
+    if (this.#stopped) return;
     const lane = this.#lane(destination.name);
     lane.destination = destination;
     insert(lane.ready, job);
-    if (!this.#stopped) this.#pump(lane);
+    this.#pumpSoon(lane);
   }
 
   /** Why a destination can't be reached at present; undefined: it can, as far as is known. */
@@ -106,30 +104,36 @@ export class Outbound {
 
   /** A recipient is on record, waiting perhaps. */
   settled(key: MessageKey, index: number, wait: Wait | undefined): void {
-    const handle = `${key}.${index}`;
-    for (const lane of this.#reading) {
-      if (!lane.page.delete(handle)) continue;
-      if (lane.page.size === 0) {
-        this.#reading.delete(lane);
-        this.#pumpSoon(lane);
-      }
-      break;
-    }
+    const reader = this.#backlog.settled(key, index);
+    if (reader !== undefined) this.#pumpSoon(reader);
     if (wait === undefined) return;
     const lane = this.#lane(wait.destination);
     lane.storedDueMs = Math.min(lane.storedDueMs, wait.dueMs);
-    this.#deadlineMs = Math.min(this.#deadlineMs, wait.deadlineMs);
-    this.#wakeBy(Math.min(wakeMs(lane), this.#deadlineMs));
+    this.#backlog.deadlineMs = Math.min(this.#backlog.deadlineMs, wait.deadlineMs);
+    this.#wakeBy(Math.min(wakeMs(lane), this.#backlog.deadlineMs));
   }
 
-  /** An operator changed what waits. */
+  /**
+   * An operator changed what waits. What was held or taken out must not leave from memory, so all that is not being sent
+   * goes back to the store, to be read again as it stands now.
+   */
   changed(): void {
-    if (!this.#stopped) this.#track(this.#refresh());
+    if (this.#stopped) return;
+    for (const lane of this.#lanes.values()) {
+      this.#setAside(lane, lane.ready.splice(0), "the queue was changed meanwhile");
+    }
+    this.#track(
+      this.#refresh().catch((error) => {
+        log.error("the queue can't be read; trying again", { error: String(error) });
+        this.#options.clock.after(LATER_MS, () => this.changed());
+      }),
+    );
   }
 
   /** Lets transactions under way end for at most `graceMs` milliseconds; what was not sent stays in the store. */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
+    this.#backlog.stop();
     this.#abort.abort();
     this.#timer?.cancel();
     for (const lane of this.#lanes.values()) {
@@ -139,7 +143,7 @@ export class Outbound {
     const timer = this.#options.clock.after(graceMs, () => {
       for (const courier of this.#couriers) courier.destroy();
     });
-    await Promise.allSettled([...this.#work]);
+    while (this.#work.size > 0) await Promise.allSettled([...this.#work]);
     timer.cancel();
   }
 
@@ -147,82 +151,36 @@ export class Outbound {
 
   async #refresh(): Promise<void> {
     const { deliveries } = this.#options;
+    const onRecord = new Map([...this.#lanes.values()].map((lane) => [lane, lane.recordedFailures]));
     const [waiting, failing, deadlineMs] = await Promise.all([
       deliveries.waiting(),
       deliveries.destinations(),
       deliveries.nextDeadlineMs(),
     ]);
-    const failures = new Map(failing.map((state) => [state.destination, state]));
-    for (const lane of this.#lanes.values()) lane.storedDueMs = Infinity;
-    for (const { destination, dueMs } of waiting) this.#lane(destination).storedDueMs = dueMs;
-    for (const state of failures.values()) this.#remember(state);
-    for (const lane of this.#lanes.values()) {
-      // Forgotten by an operator's retry.
-      if (lane.failures > 0 && !failures.has(lane.name)) recover(lane);
-      this.#pump(lane);
+    // Only ever earlier: what comes on record during the read is not in it. A look too many finds nothing.
+    for (const { destination, dueMs } of waiting) {
+      const lane = this.#lane(destination);
+      lane.storedDueMs = Math.min(lane.storedDueMs, dueMs);
     }
-    this.#deadlineMs = deadlineMs ?? Infinity;
-    this.#wakeBy(this.#deadlineMs);
+    for (const state of failing) this.#remember(state);
+    const failures = new Set(failing.map(({ destination }) => destination));
+    for (const lane of [...this.#lanes.values()]) {
+      const isForgotten = !failures.has(lane.name) && lane.recordedFailures > 0 &&
+        lane.recordedFailures === lane.failures && onRecord.get(lane) === lane.failures;
+      // By an operator's retry.
+      if (isForgotten) recover(lane);
+      this.#pump(lane);
+      this.#wakeBy(wakeMs(lane));
+    }
+    this.#backlog.deadlineMs = Math.min(this.#backlog.deadlineMs, deadlineMs ?? Infinity);
+    this.#wakeBy(this.#backlog.deadlineMs);
   }
 
   #remember({ destination, failures, retryAtMs, reason }: DestinationState): void {
     const lane = this.#lane(destination);
     // What this process saw itself is newer.
-    if (lane.failures === 0 && lane.open === 0) Object.assign(lane, { failures, retryAtMs, reason });
-  }
-
-  /** Reads the next page of what is due; it comes back as jobs, perhaps of another lane. */
-  async #readPage(lane: Lane): Promise<void> {
-    lane.reading = true;
-    try {
-      const nowMs = this.#options.clock.nowMs();
-      const limit = lane.failures > 0 ? PAGE.unproven : PAGE.proven;
-      const messages = await this.#options.deliveries.due(lane.name, { dueMs: nowMs, limit });
-      for (const { key, recipients } of messages) {
-        for (const { index } of recipients) lane.page.add(`${key}.${index}`);
-      }
-      if (lane.page.size > 0) this.#reading.add(lane);
-      // All that is due was read: what comes next is known by the first of the rest.
-      if (lane.page.size < limit) lane.storedDueMs = await this.#nextDueMs(lane, nowMs);
-      if (this.#stopped) return;
-      if (messages.length > 0) this.#options.due(messages);
-    } catch (error) {
-      log.error("the queue can't be read; trying again", { destination: lane.name, error: String(error) });
-      lane.storedDueMs = this.#options.clock.nowMs() + LATER_MS;
-    } finally {
-      lane.reading = false;
-    }
-    this.#wakeBy(wakeMs(lane));
-  }
-
-  async #nextDueMs(lane: Lane, afterMs: number): Promise<number> {
-    const coming = await this.#options.deliveries.due(lane.name, {
-      dueMs: Number.MAX_SAFE_INTEGER,
-      limit: lane.page.size + 1,
-    });
-    const later = coming.flatMap(({ key, recipients }) =>
-      recipients.filter(({ index }) => !lane.page.has(`${key}.${index}`)).map(({ wait }) =>
-        wait?.dueMs ?? afterMs
-      )
-    );
-    return later.length === 0 ? Infinity : Math.min(...later);
-  }
-
-  async #lookAtDeadlines(): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    this.#deadlineMs = Infinity;
-    try {
-      const messages = await this.#options.deliveries.overdue({ deadlineMs: nowMs, limit: OVERDUE_PAGE });
-      if (messages.length > 0) await this.#options.overdue(messages);
-      const nextMs = await this.#options.deliveries.nextDeadlineMs() ?? Infinity;
-      // What is in hand keeps its deadline until it is on record.
-      const inHand = messages.length < OVERDUE_PAGE && nextMs <= nowMs;
-      this.#deadlineMs = Math.min(this.#deadlineMs, inHand ? nowMs + LATER_MS : nextMs);
-    } catch (error) {
-      log.error("the queue's deadlines can't be read; trying again", { error: String(error) });
-      this.#deadlineMs = nowMs + LATER_MS;
-    }
-    this.#wakeBy(this.#deadlineMs);
+    if (lane.failures > 0 || lane.open > 0) return;
+    Object.assign(lane, { failures, retryAtMs, reason, recordedFailures: failures });
   }
 
   // ---------------------------------------------------------------- when
@@ -239,17 +197,26 @@ export class Outbound {
     this.#timerAtMs = Infinity;
     const nowMs = this.#options.clock.nowMs();
     let nextMs = Infinity;
-    for (const lane of this.#lanes.values()) {
+    for (const lane of [...this.#lanes.values()]) {
       const atMs = wakeMs(lane);
       if (atMs <= nowMs) this.#pump(lane);
       else if (atMs === Infinity) this.#forgetIfDone(lane);
       else nextMs = Math.min(nextMs, atMs);
     }
-    if (this.#deadlineMs <= nowMs) {
-      this.#looking ??= this.#lookAtDeadlines().finally(() => this.#looking = undefined);
-      this.#track(this.#looking);
-    } else nextMs = Math.min(nextMs, this.#deadlineMs);
+    for (const lane of [...this.#hungry]) this.#pump(lane);
+    if (this.#hungry.size > 0) nextMs = Math.min(nextMs, nowMs + LATER_MS);
+    if (this.#backlog.deadlineMs <= nowMs) this.#lookAtDeadlines();
+    else nextMs = Math.min(nextMs, this.#backlog.deadlineMs);
     this.#wakeBy(nextMs);
+  }
+
+  #lookAtDeadlines(): void {
+    if (this.#looking !== undefined) return;
+    this.#looking = this.#backlog.lookAtDeadlines().finally(() => {
+      this.#looking = undefined;
+      this.#wakeBy(this.#backlog.deadlineMs);
+    });
+    this.#track(this.#looking);
   }
 
   // ---------------------------------------------------------------- lanes and couriers
@@ -264,7 +231,12 @@ export class Outbound {
   }
 
   #pumpSoon(lane: Lane): void {
-    queueMicrotask(() => this.#pump(lane));
+    if (this.#soon.has(lane)) return;
+    this.#soon.add(lane);
+    queueMicrotask(() => {
+      this.#soon.delete(lane);
+      this.#pump(lane);
+    });
   }
 
   /** Does for a lane what can be done now. */
@@ -273,36 +245,39 @@ export class Outbound {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs < lane.retryAtMs) {
       this.#setAside(lane, lane.ready.splice(0), lane.reason);
-    } else if (lane.ready.length > READY_JOBS) {
-      this.#setAside(lane, lane.ready.splice(READY_JOBS), "many messages wait for this destination");
+    } else {
+      const most = lane.failures > 0 ? READY_JOBS.unproven : READY_JOBS.proven;
+      this.#setAside(lane, lane.ready.splice(most), "many messages wait for this destination");
     }
     while (lane.ready.length > 0 && lane.idle.length > 0) lane.idle.shift()!(lane.ready.shift()!);
     if (lane.ready.length > 0) this.#openCouriers(lane);
     else this.#hungry.delete(lane);
-    if (lane.ready.length === 0 && wakeMs(lane) <= nowMs) this.#track(this.#readPage(lane));
+    if (lane.ready.length === 0 && wakeMs(lane) <= nowMs) {
+      this.#track(this.#readPage(lane));
+    }
     this.#forgetIfDone(lane);
+  }
+
+  async #readPage(lane: Lane): Promise<void> {
+    await this.#backlog.readPage(lane);
+    this.#forgetIfDone(lane);
+    this.#wakeBy(wakeMs(lane));
   }
 
   /** Puts jobs into the store, to wait behind the lane there. */
   #setAside(lane: Lane, jobs: readonly Job[], reason: string): void {
     if (jobs.length === 0) return;
-    const nowMs = this.#options.clock.nowMs();
-    const settled = jobs.map(({ message, recipients, route }) => ({
-      message,
-      verdicts: recipients.map((recipient): Verdict => ({
-        kind: "deferred",
-        recipient,
-        reason: lane.failures > 0 ? `${lane.name} does not answer: ${reason}` : reason,
-        destination: lane.name,
-        dueMs: nowMs,
-        tried: "no",
-        unreachable: lane.failures > 0 ? "yes" : "no",
-        backup: route.backup,
-        by: "",
-        dialogue: "",
-      })),
-    }));
-    this.#track(this.#options.ledger.settle(settled));
+    const isFailing = lane.failures > 0;
+    const how = {
+      reason: isFailing ? `${lane.name} does not answer: ${lane.reason}` : reason,
+      dueMs: this.#options.clock.nowMs(),
+      tried: "no",
+      unreachable: isFailing ? "yes" : "no",
+    } as const;
+    const settled = jobs.map((job) => ({ message: job.message, verdicts: waits(lane, job, how) }));
+    for (let at = 0; at < settled.length; at += BATCH_JOBS) {
+      this.#track(this.#options.ledger.settle(settled.slice(at, at + BATCH_JOBS)));
+    }
   }
 
   #openCouriers(lane: Lane): void {
@@ -326,36 +301,22 @@ export class Outbound {
       return false;
     }
     if (this.#connections < settings.connections) return true;
-    // A place held by a connection without work is better used here.
-    for (const other of this.#lanes.values()) {
-      const take = other.idle.shift();
-      if (take === undefined) continue;
-      take(undefined);
-      return false;
-    }
+    // A place held by a connection without work is better used here, when it is free.
+    endOneIdle(this.#lanes.values());
     return false;
   }
 
   /** The life of one courier. */
   async #run(lane: Lane): Promise<void> {
-    const proving = lane.failures > 0;
-    let pump: "self too" | "others" = "self too";
     lane.couriers++;
     this.#connections++;
-    if (proving) this.#unproven++;
+    let pump: "self too" | "others" = "self too";
     try {
-      const connected = await this.#options.connect(lane.destination!, this.#abort.signal);
-      if (proving) this.#unproven--;
-      if (this.#stopped && connected.kind !== "courier") return;
-      if (connected.kind === "courier") await this.#serve(lane, connected.courier);
-      else await this.#failed(lane, connected);
-      // It would be as busy again at once; the end of another connection wakes it.
-      if (connected.kind === "busy") pump = "others";
-    } catch (error) {
-      log.error("a courier failed", {
-        destination: lane.name,
-        error: error instanceof Error ? error.stack : String(error),
-      });
+      const connected = await this.#connect(lane);
+      const failure = connected.kind === "courier" ? await this.#serve(lane, connected.courier) : connected;
+      if (failure !== undefined && !this.#stopped) this.#failed(lane, failure);
+      // It would be as busy again at once: the end of another connection wakes it, or the clock.
+      if (failure?.kind === "busy") pump = "others";
     } finally {
       lane.couriers--;
       this.#connections--;
@@ -364,40 +325,89 @@ export class Outbound {
     }
   }
 
-  async #serve(lane: Lane, courier: Courier): Promise<void> {
+  async #connect(lane: Lane): Promise<Connected> {
+    const isProbe = lane.failures > 0;
+    if (isProbe) this.#unproven++;
+    try {
+      return await this.#options.connect(lane.destination!, this.#abort.signal);
+    } catch (error) {
+      return noAnswer(lane, this.#ourFault(lane, "connecting failed", error));
+    } finally {
+      if (isProbe) this.#unproven--;
+    }
+  }
+
+  /** Gives a courier jobs to its end; gives the failure where it was of no use. */
+  async #serve(lane: Lane, courier: Courier): Promise<Failure | undefined> {
     this.#couriers.add(courier);
     lane.open++;
-    const answersAgain: DestinationState[] = lane.failures > 0
-      ? [{ destination: lane.name, failures: 0, retryAtMs: 0, reason: "" }]
-      : [];
-    recover(lane);
-    if (answersAgain.length > 0) this.#track(this.#options.ledger.settle([], { destinations: answersAgain }));
-    this.#pump(lane);
+    // Whoever greets and then carries nothing has to show more.
+    if (lane.barren === 0) this.#answers(lane);
+    this.#pumpSoon(lane);
+    let isBarren = false;
     try {
-      for (;;) {
-        const job = await this.#nextJob(lane);
-        if (job === undefined) break;
-        const sent = await courier.send(job);
-        if (sent.kind === "stale") {
-          lane.ready.unshift(job);
-          return;
-        }
-        this.#track(
-          this.#options.ledger.settle([{ message: job.message, verdicts: sent.verdicts }], sent.extras),
-        );
-        if (!courier.alive) return;
-      }
-      await courier.quit();
+      isBarren = await this.#carry(lane, courier) === "barren";
     } finally {
       lane.open--;
+      await courier.quit();
       this.#couriers.delete(courier);
     }
+    if (!isBarren || ++lane.barren < BARREN) return undefined;
+    return noAnswer(lane, "it takes connections, and ends them before anything is sent");
+  }
+
+  async #carry(lane: Lane, courier: Courier): Promise<"useful" | "barren"> {
+    for (let isFirst = true;; isFirst = false) {
+      const job = await this.#nextJob(lane);
+      if (job === undefined) return "useful";
+      const sent = await this.#send(lane, courier, job);
+      if (sent.kind === "stale") {
+        lane.ready.unshift(job);
+        return isFirst ? "barren" : "useful";
+      }
+      this.#track(
+        this.#options.ledger.settle([{ message: job.message, verdicts: sent.verdicts }], sent.extras),
+      );
+      if (sent.rest !== undefined) lane.ready.unshift({ ...job, recipients: sent.rest });
+      if (isFirst && !courier.alive && sent.verdicts.every(({ kind }) => kind === "deferred")) {
+        return "barren";
+      }
+      lane.barren = 0;
+      this.#answers(lane);
+      if (!courier.alive) return "useful";
+    }
+  }
+
+  async #send(lane: Lane, courier: Courier, job: Job): Promise<Sent> {
+    try {
+      return await courier.send(job);
+    } catch (error) {
+      courier.destroy();
+      const reason = this.#ourFault(lane, "sending failed", error);
+      const dueMs = this.#options.clock.nowMs() + this.#retryDelayMs(1);
+      return {
+        kind: "done",
+        verdicts: waits(lane, job, { reason, dueMs, tried: "yes", unreachable: "no" }),
+        extras: {},
+      };
+    }
+  }
+
+  /** A destination that failed is found to answer. */
+  #answers(lane: Lane): void {
+    if (lane.failures === 0) return;
+    recover(lane);
+    const destinations = [{ destination: lane.name, failures: 0, retryAtMs: 0, reason: "" }];
+    this.#track(this.#options.ledger.settle([], { destinations }));
   }
 
   /** The next job of a lane, waited for a moment; undefined: there is none. */
   #nextJob(lane: Lane): Promise<Job | undefined> | Job | undefined {
+    if (this.#stopped) return undefined;
     const job = lane.ready.shift();
-    if (job !== undefined || this.#stopped) return job;
+    if (job !== undefined) return job;
+    const isWanted = this.#hungry.size > 0 && this.#connections >= this.#options.settings().connections;
+    if (isWanted && wakeMs(lane) > this.#options.clock.nowMs()) return undefined;
     // What waits in the store comes first.
     this.#pumpSoon(lane);
     return new Promise((resolve) => {
@@ -412,10 +422,11 @@ export class Outbound {
     });
   }
 
-  async #failed(lane: Lane, failure: Exclude<Connected, { readonly kind: "courier" }>): Promise<void> {
+  #failed(lane: Lane, failure: Failure): void {
     if (failure.kind === "busy") {
       this.#hungry.add(lane);
-      return;
+      // The connection that made it busy may be gone already.
+      return this.#wakeBy(this.#options.clock.nowMs() + LATER_MS);
     }
     // Others of this lane are through: this one was just one too many.
     if (lane.open > 0 && failure.kind === "unreachable") {
@@ -423,9 +434,10 @@ export class Outbound {
       return;
     }
     const jobs = lane.ready.splice(0);
-    const destinations: DestinationState[] = [];
-    if (failure.kind === "unreachable") destinations.push(this.#backOff(lane, failure.reason));
-    for (const [place, job] of jobs.entries()) {
+    if (failure.kind === "unreachable") this.#backOff(lane, failure.reason);
+    const settled: { message: QueuedMessage; verdicts: readonly Verdict[] }[] = [];
+    const attempts: Attempt[] = [];
+    for (const job of jobs) {
       if (
         failure.kind === "refused" && failure.backup === "may-take-over" && job.route.backup !== undefined
       ) {
@@ -433,39 +445,54 @@ export class Outbound {
         continue;
       }
       const { verdicts, extras } = failure.verdict(job);
-      const first = place === 0 ? { destinations } : {};
-      this.#track(this.#options.ledger.settle([{ message: job.message, verdicts }], { ...extras, ...first }));
+      settled.push({ message: job.message, verdicts });
+      attempts.push(...extras.attempts ?? []);
     }
-    if (jobs.length === 0 && destinations.length > 0) {
-      await this.#options.ledger.settle([], { destinations });
-    }
+    if (settled.length > 0) this.#track(this.#options.ledger.settle(settled, { attempts }));
   }
 
-  #backOff(lane: Lane, reason: string): DestinationState {
-    const { clock, random, settings } = this.#options;
-    lane.failures++;
+  #retryDelayMs(failures: number): number {
+    const { random, settings } = this.#options;
+    return retryDelayMs(failures, { retryMs: settings().retryMs, fraction: random.fraction() });
+  }
+
+  #backOff(lane: Lane, reason: string): void {
+    const failures = ++lane.failures;
     lane.reason = reason;
-    lane.retryAtMs = clock.nowMs() +
-      retryDelayMs(lane.failures, { retryMs: settings().retryMs, fraction: random.fraction() });
+    lane.retryAtMs = this.#options.clock.nowMs() + this.#retryDelayMs(failures);
     log.warn("destination does not answer", {
       destination: lane.name,
-      failures: lane.failures,
+      failures,
       retryAt: new Date(lane.retryAtMs).toISOString(),
       reason,
     });
-    return { destination: lane.name, failures: lane.failures, retryAtMs: lane.retryAtMs, reason };
+    const destinations = [{ destination: lane.name, failures, retryAtMs: lane.retryAtMs, reason }];
+    this.#track(
+      this.#options.ledger.settle([], { destinations }).then(() => void (lane.recordedFailures = failures)),
+    );
   }
 
   #forgetIfDone(lane: Lane): void {
-    if (!isDone(lane, this.#options.clock.nowMs())) return;
+    // A lane of the same name may have come after it.
+    if (this.#lanes.get(lane.name) !== lane || !isDone(lane, this.#options.clock.nowMs())) return;
     this.#lanes.delete(lane.name);
     if (lane.failures === 0) return;
     const forgotten = [{ destination: lane.name, failures: 0, retryAtMs: 0, reason: "" }];
     this.#track(this.#options.ledger.settle([], { destinations: forgotten }));
   }
 
+  /** A fault of this system: a line in the log, and what the sender may be told. */
+  #ourFault(lane: Lane, what: string, error: unknown): string {
+    log.error("{what} by a fault of this system", { what, destination: lane.name, error: stackOf(error) });
+    return `${what} by a fault of this system: ${error instanceof Error ? error.message : String(error)}`;
+  }
+
   #track(work: Promise<void>): void {
-    this.#work.add(work);
-    void work.finally(() => this.#work.delete(work));
+    const done = work.catch((error) => {
+      log.error("delivery failed", { error: stackOf(error) });
+    }).finally(() => this.#work.delete(done));
+    this.#work.add(done);
   }
 }
+
+const stackOf = (error: unknown) => error instanceof Error ? error.stack : String(error);

@@ -11,7 +11,7 @@ import { isPositive, isTemporary, reply } from "../mail/reply.ts";
 import type { RecipientResult, Transaction } from "../smtp/client/types.ts";
 import type { Attempt, QueuedMessage, QueuedRecipient } from "../store/types.ts";
 import type { Courier, Sent } from "./courier_types.ts";
-import type { Destination, Job } from "./destination.ts";
+import { type Destination, hopOf, type Job } from "./destination.ts";
 import type { DialogueDriver } from "./dialogue_driver.ts";
 import { replyText, type Verdict } from "./ledger.ts";
 
@@ -52,6 +52,7 @@ export class SmtpCourier implements Courier {
   #trials: readonly Trial[];
   #transactions = 0;
   #state: "ready" | "over" = "ready";
+  #isClosed = false;
 
   constructor(options: SmtpCourierOptions) {
     this.#options = options;
@@ -66,20 +67,19 @@ export class SmtpCourier implements Courier {
   async send(job: Job): Promise<Sent> {
     const verdicts: Verdict[] = [];
     const attempts: Attempt[] = this.#takeTrials(job);
-    for (const recipients of this.#portions(job)) {
-      if (!this.alive && verdicts.length === 0) return { kind: "stale" };
-      const sent = await this.#sendTo(job, recipients);
-      if (sent === "stale" && verdicts.length === 0) return { kind: "stale" };
-      if (sent === "stale") {
-        verdicts.push(
-          ...recipients.map((one) => this.#again(job, one, "the connection ended before its turn")),
-        );
-        continue;
-      }
+    const portions = this.#portions(job);
+    let place = 0;
+    // A connection that ends before its first transaction was tried, and counts; else the host could make us come back at once.
+    for (; place < portions.length && (this.alive || this.#transactions === 0); place++) {
+      const sent = await this.#sendTo(job, portions[place]!);
+      if (sent === "stale") break;
       verdicts.push(...sent.verdicts);
       attempts.push(sent.attempt);
     }
-    return { kind: "done", verdicts, extras: { attempts } };
+    if (!this.#options.driver.alive) this.#close();
+    if (verdicts.length === 0) return { kind: "stale" };
+    const rest = portions.slice(place).flat();
+    return { kind: "done", verdicts, extras: { attempts }, ...rest.length === 0 ? {} : { rest } };
   }
 
   async quit(): Promise<void> {
@@ -92,9 +92,10 @@ export class SmtpCourier implements Courier {
         // RFC 5321 4.1.1.10: the reply is waited for, or a failure.
         await driver.event();
       }
-    } finally {
-      this.#close();
+    } catch (error) {
+      driver.lose(error instanceof Error ? error.message : String(error));
     }
+    this.#close();
   }
 
   destroy(): void {
@@ -103,6 +104,8 @@ export class SmtpCourier implements Courier {
   }
 
   #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#state = "over";
     this.#options.driver.end();
     this.#options.closed();
@@ -143,23 +146,23 @@ export class SmtpCourier implements Courier {
   ): Promise<{ readonly verdicts: readonly Verdict[]; readonly attempt: Attempt } | "stale"> {
     const { driver, clock, content } = this.#options;
     const atMs = clock.nowMs();
+    const isFresh = this.#transactions === 0;
     let results: readonly RecipientResult[];
+    let fault: "ours" | "none" = "none";
     try {
       const outgoing = await content(job.message);
       driver.session.begin(transactionOf(job.message, recipients, { size: outgoing.size, nowMs: atMs }));
+      this.#transactions++;
       results = await this.#carry(outgoing);
+      await driver.afterTransaction();
     } catch (error) {
-      // A message that can't be read or said is our fault: it waits, and the connection's state is not known any more.
-      const problem = error instanceof Error ? error.message : String(error);
-      driver.lose(problem);
-      results = recipients.map(() => here(`it could not be sent: ${problem}`));
+      // A message that can't be read or said: it waits. What has begun can't be ended but with the connection.
+      fault = "ours";
+      const problem = `it could not be sent: ${error instanceof Error ? error.message : String(error)}`;
+      results = this.#giveUp(problem) ?? recipients.map(() => here(problem));
     }
-    const isFresh = this.#transactions === 0;
-    this.#transactions++;
-    await driver.afterTransaction();
-    if (!driver.alive) this.#close();
     // Nobody looks at a connection while it is idle: that its end is found out now says nothing of this message.
-    if (!isFresh && results.every(isEndOfIdle)) return "stale";
+    if (!isFresh && fault === "none" && results.every(isEndOfIdle)) return "stale";
     const dialogue = driver.session.takeDialogue();
     const attempt: Attempt = {
       key: job.message.key,
@@ -177,6 +180,15 @@ export class SmtpCourier implements Courier {
       this.#verdict(job, recipient, { result: results[place]!, dialogue })
     );
     return { verdicts, attempt };
+  }
+
+  /** Ends a transaction that can't be carried on, where one is under way; gives what is known of its recipients. */
+  #giveUp(problem: string): readonly RecipientResult[] | undefined {
+    const { driver } = this.#options;
+    if (driver.session.idle === "yes") return undefined;
+    driver.lose(problem);
+    const event = driver.session.next();
+    return typeof event === "object" && event.kind === "done" ? event.results : undefined;
   }
 
   /** The transaction to its end. */
@@ -206,10 +218,12 @@ export class SmtpCourier implements Courier {
     recipient: QueuedRecipient,
     { result, dialogue }: { readonly result: RecipientResult; readonly dialogue: string },
   ): Verdict {
-    const { destination, host } = this.#options;
+    const { host } = this.#options;
     const by = result.from === "peer" ? host : "";
     if (isPositive(result.reply)) {
-      const passesOn = destination.hop.kind === "host" && destination.hop.duty === "passes-on";
+      // The route's word: one connection serves routes that differ in it.
+      const hop = hopOf(recipient, job.route);
+      const passesOn = hop.kind === "host" && hop.duty === "passes-on";
       const accepted = `${host} [${this.#options.address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")}]`;
       return {
         kind: passesOn ? "handed" : "relayed",

@@ -20,6 +20,8 @@ const log = getLogger(["emsmail", "tls"]);
 
 /** How long a finding is remembered, in milliseconds. */
 const REMEMBER_MS = 5 * 60_000;
+/** The same where DNS did not answer, in milliseconds: a domain with a policy is not to be without it for minutes. */
+const REMEMBER_FAILED_MS = 10_000;
 /** Domains remembered; some hundred octets each, and their policies. */
 const DOMAINS = 5000;
 /** Lines of a policy that reports repeat, and characters in each. */
@@ -52,9 +54,12 @@ export interface StsFinding {
   readonly lines: readonly string[];
   /** A policy is announced but can't be had, and none is kept. */
   readonly problem?: { readonly resultType: TlsResultType; readonly reason: string };
+  /** Whether there is a policy could not be looked up. */
+  readonly uncertain?: true;
 }
 
 const NOTHING: StsFinding = { lines: [] };
+const UNCERTAIN: StsFinding = { lines: [], uncertain: true };
 
 export class StsPolicies {
   readonly #options: StsPoliciesOptions;
@@ -86,13 +91,16 @@ export class StsPolicies {
     const found = await this.#current(domain, kept);
     const finding = "problem" in found
       ? { lines: [], problem: found.problem }
-      : found.policy === undefined
-      ? NOTHING
-      : findingOf(found.policy.text);
+      : found.policy !== undefined
+      ? findingOf(found.policy.text)
+      : found.uncertain === true
+      ? UNCERTAIN
+      : NOTHING;
+    const rememberMs = finding.uncertain === true ? REMEMBER_FAILED_MS : REMEMBER_MS;
     const nowMs = clock.nowMs();
     const untilMs = "policy" in found && found.policy !== undefined ? found.policy.expiresAtMs : Infinity;
     this.#known.delete(domain);
-    this.#known.set(domain, { finding, untilMs: Math.min(nowMs + REMEMBER_MS, untilMs) });
+    this.#known.set(domain, { finding, untilMs: Math.min(nowMs + rememberMs, untilMs) });
     if (this.#known.size > DOMAINS) this.#known.delete(this.#known.keys().next().value!);
     return finding;
   }
@@ -111,11 +119,14 @@ export class StsPolicies {
   async #current(
     domain: string,
     kept: StsPolicy | undefined,
-  ): Promise<{ readonly policy: StsPolicy | undefined } | { readonly problem: StsFinding["problem"] }> {
+  ): Promise<
+    | { readonly policy: StsPolicy | undefined; readonly uncertain?: boolean }
+    | { readonly problem: StsFinding["problem"] }
+  > {
     const answer = await this.#options.dns.query(`_mta-sts.${domain}`, "TXT");
     const id = answer.status === "found" ? stsId(answer.records) : undefined;
     // RFC 8461 3.1: without a valid record there is no policy to fetch, and one that is kept holds (5.1).
-    if (id === undefined) return { policy: kept };
+    if (id === undefined) return { policy: kept, uncertain: answer.status === "failed" };
     const nowMs = this.#options.clock.nowMs();
     // RFC 8461 3.3: also one that hasn't changed is fetched again before its end.
     const isFresh = kept !== undefined && nowMs < (kept.fetchedAtMs + kept.expiresAtMs) / 2;

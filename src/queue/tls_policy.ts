@@ -17,6 +17,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Config } from "../config/config.ts";
 import { isDomain } from "../mail/address.ts";
+import { type Reply, reply } from "../mail/reply.ts";
 import type { TlsReportPolicy, TlsResultType } from "../mime/tls_report.ts";
 import type { PeerTls } from "../net/client_tls.ts";
 import type { Dns, DnsAnswer } from "../net/dns.ts";
@@ -54,10 +55,12 @@ export interface HostPolicy {
   readonly tlsrpt: TlsReportPolicy;
 }
 
-/** A host must not be used now; trying again later may help. */
+/** A host must not be used now. */
 export interface SkippedHost {
   /** A clause for people. */
   readonly skip: string;
+  /** What the message's sender is told where no other host is better; absent: trying again later may help. */
+  readonly refusal?: Reply;
   readonly name: string;
   readonly tlsrpt: TlsReportPolicy;
   /** "" where no report is to tell of it. */
@@ -126,9 +129,8 @@ export class TlsPolicies {
     const dane = await this.#dane(domain.domain, question);
     if (dane !== undefined) return dane;
     const bySts = stsPolicy(domain, question.host);
-    if (tls === "by-policy" || (bySts !== undefined && "skip" in bySts)) {
-      return bySts ?? opportunistic(domain);
-    }
+    if (tls === "by-policy") return bySts ?? opportunistic(domain);
+    if (bySts !== undefined && "skip" in bySts) return { ...bySts, refusal: unsafe(bySts.skip) };
     return requiredTls(domain, question, bySts);
   }
 
@@ -230,6 +232,11 @@ function stsPolicy({ domain, sts }: DomainPolicy, host: string): HostPolicy | Sk
   };
 }
 
+/** RFC 8689 4.2.1: there is no way to a host that is safe enough, and its sender is to be told. */
+export function unsafe(text: string): Reply {
+  return reply(550, "5.7.10", text);
+}
+
 /** RFC 8689 4.2.1: the name of the host must be proved, and the certificate be for it. */
 function requiredTls(
   { domain, rule, sts }: DomainPolicy,
@@ -243,7 +250,10 @@ function requiredTls(
   if (isProved) return { starttls: "required", judge: judgeVerified, name: "REQUIRETLS", tlsrpt };
   const skip = `the message asks for REQUIRETLS, and neither DNSSEC nor MTA-STS proves that ${host} ` +
     `is a host of ${domain}`;
-  return { skip, name: "REQUIRETLS", tlsrpt, resultType: "" };
+  const skipped: SkippedHost = { skip, name: "REQUIRETLS", tlsrpt, resultType: "" };
+  // What could not be looked up or fetched now may prove it another time.
+  const mayChange = sts.problem !== undefined || sts.uncertain !== undefined;
+  return mayChange ? skipped : { ...skipped, refusal: unsafe(skip) };
 }
 
 // ---------------------------------------------------------------- DANE

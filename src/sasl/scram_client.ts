@@ -39,6 +39,10 @@ const SERVER_FIRST =
   /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/=]+),i=([1-9][0-9]{0,8})(?:,[A-Za-z]=[^,]+)*$/;
 // server-final-message = ( "e=" error / "v=" base64 ) ["," extensions]
 const SERVER_FINAL = /^v=([A-Za-z0-9+/=]+)(?:,[A-Za-z]=[^,]+)*$/;
+/** RFC 5802 7: server-error-value. */
+const SERVER_ERROR = /^e=([a-z0-9-]{1,40})(?:,|$)/;
+/** Those that say that the credentials are wrong, and not that something else is. */
+const WRONG_CREDENTIALS = ["invalid-proof", "unknown-user"];
 /** "n": without channel binding; no authorization identity. */
 const GS2_HEADER = "n,,";
 
@@ -109,7 +113,11 @@ export class ScramClient {
   }
 
   #final(text: string, expected: Uint8Array): ScramAnswer {
-    if (text.startsWith("e=")) return failure("the server refused the SCRAM proof");
+    const error = SERVER_ERROR.exec(text)?.[1];
+    if (error !== undefined) {
+      const why = WRONG_CREDENTIALS.includes(error) ? ": the name or the password is not the right one" : "";
+      return failure(`the server refuses the log-in (${error})${why}`);
+    }
     const match = SERVER_FINAL.exec(text);
     const signature = match === null ? undefined : fromBase64(match[1]!);
     if (signature?.length !== SCRAM_KEY_OCTETS || !timingSafeEqual(signature, expected)) {

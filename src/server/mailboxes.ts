@@ -110,8 +110,20 @@ export async function findDestination(recipient: Address | string, where: Where)
     forwards,
     route,
     problem: problem || `${formatAddress(address)} is nobody here`,
-    refusal: replies.unknownUser,
+    refusal: step.problems.length > 0 && step.problems.every(({ kind }) => kind === "outside")
+      ? leadsOutside(address)
+      : replies.unknownUser,
   };
+}
+
+/** An alias of whose targets none may be sent mail; what they are is not a stranger's business. */
+function leadsOutside(alias: Address): Reply {
+  // RFC 3463 3.8: 5.7.1 is delivery not authorized.
+  return reply(
+    550,
+    "5.7.1",
+    `${formatAddress(alias)} stands for addresses outside alone, where this system sends no mail`,
+  );
 }
 
 /** `<postmaster>` without domain is an address too (RFC 5321 4.5.1). */

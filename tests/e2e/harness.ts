@@ -42,7 +42,7 @@ export interface ServerOptions {
 }
 
 export interface TestOptions extends ServerOptions {
-  /** Programs without which the test is skipped. */
+  /** Programs without which the test is skipped; `root` is that user's rights. */
   readonly needs?: readonly string[];
   /** Also run with the source under Deno. */
   readonly core?: "core";
@@ -56,7 +56,7 @@ export function e2e(name: string, options: TestOptions, run: (server: Server) =>
 /** Registers a test that starts what it needs itself. */
 export function e2eBare(name: string, options: TestOptions, run: () => Promise<void>): void {
   if (runtime === "deno" && options.core === undefined) return;
-  const missing = (options.needs ?? []).filter((program) => !hasProgram(program));
+  const missing = (options.needs ?? []).filter((need) => !hasNeed(need));
   const shown = missing.length > 0 ? `${name} (without ${missing.join(", ")})` : name;
   Deno.test({ name: shown, ignore: missing.length > 0, fn: run });
 }
@@ -79,7 +79,13 @@ export async function withServer(
   }
 }
 
+function hasNeed(need: string): boolean {
+  return need === "root" ? Deno.uid() === 0 : hasProgram(need);
+}
+
+/** Whether a test may count on a program, or on the rights of `root`: ports below 1024, namespaces, other users. */
 export function hasProgram(name: string): boolean {
+  if (name === "root") return Deno.uid() === 0;
   return SEARCH_PATH.split(":").some((folder) => {
     try {
       return folder !== "" && Deno.statSync(`${folder}/${name}`).isFile;

@@ -48,7 +48,8 @@ export const CLIENT_VERBS: { readonly [verb in ClientVerb]: VerbRow } = {
   "BDAT": { stage: "content", good: /^2/, group: "any", timeoutMs: 3 * MINUTE_MS }, // 4.5.3.2.5
   "BDAT LAST": { stage: "data-end", good: /^2/, group: "any", timeoutMs: 10 * MINUTE_MS },
   "RSET": { stage: "ready", good: /^2/, group: "any", timeoutMs: 5 * MINUTE_MS },
-  "QUIT": { stage: "quit", good: /^2/, group: "last", timeoutMs: 5 * MINUTE_MS },
+  // No time is prescribed, and by then everything has been said: the connection is wanted for other mail.
+  "QUIT": { stage: "quit", good: /^2/, group: "last", timeoutMs: MINUTE_MS / 2 },
 };
 
 /** RFC 5321 4.5.3.2.5: between blocks of content. */

@@ -67,6 +67,7 @@ export class SmtpClientSession {
   #events: ClientEvent[] = [];
   #transaction: TransactionState | undefined;
   #encoder: DotEncoder | ChunkGatherer | undefined;
+  #replies = 0;
 
   /** @throws {RangeError} where the host name or the credentials can't be sent */
   constructor(settings: ClientSettings) {
@@ -90,6 +91,16 @@ export class SmtpClientSession {
   get timeoutMs(): number {
     if (this.#phase === "content") return CONTENT_TIMEOUT_MS;
     return this.#pipeline.awaited?.timeoutMs ?? OTHER_TIMEOUT_MS;
+  }
+
+  /** Whether a transaction may begin, as far as is known. */
+  get idle(): "no" | "yes" {
+    return this.#phase === "ready" ? "yes" : "no";
+  }
+
+  /** Replies read so far: what is waited for changes with it, and its time begins anew. */
+  get replies(): number {
+    return this.#replies;
   }
 
   /** What EHLO offered: keywords in upper case, with their parameters. */
@@ -122,6 +133,8 @@ export class SmtpClientSession {
     if (bytes.length === 0 || this.#phase === "over") return;
     if (this.#phase === "handshake") return this.#injected();
     this.#reader.push(bytes);
+    // At once: what nobody asks for yet, while content is sent or nothing is, must not pile up, and a refusal saves the rest.
+    while (this.#readReply() === "read");
   }
 
   /** The next event; "need-data" where a reply is waited for; "waiting" where the caller is, or all is over. */
@@ -137,8 +150,10 @@ export class SmtpClientSession {
   }
 
   #readReply(): "read" | "none" {
+    if (this.#phase === "over" || this.#phase === "handshake") return "none";
     const read = this.#reader.next();
     if (read === undefined) return "none";
+    this.#replies++;
     if ("problem" in read) this.#protocolFailure(read.problem);
     else this.#replied(read.reply, read.shown);
     return "read";
@@ -234,7 +249,7 @@ export class SmtpClientSession {
    * come as `done`, then `failed`; nothing is asked of the caller any more.
    */
   connectionLost(reason: string): void {
-    while (this.#phase !== "over" && this.#phase !== "handshake" && this.#readReply() === "read");
+    while (this.#readReply() === "read");
     this.#events = this.#events.filter(({ kind }) =>
       kind === "done" || kind === "failed" || kind === "closed"
     );

@@ -20,7 +20,7 @@ export interface Issued {
   readonly key: string;
 }
 
-interface Wanted {
+export interface Wanted {
   readonly subject: string;
   readonly names?: readonly string[];
   readonly issuer?: Issued;
@@ -28,7 +28,8 @@ interface Wanted {
   readonly until?: number;
 }
 
-async function issue({ subject, names, issuer, until = 100 }: Wanted): Promise<Issued> {
+/** Makes a certificate: an authority's where no names are given, signed by itself where no issuer is. */
+export async function issue({ subject, names, issuer, until = 100 }: Wanted): Promise<Issued> {
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]) as CryptoKeyPair;
   const extensions = names === undefined ? [new x509.BasicConstraintsExtension(true, undefined, true)] : [
     new x509.SubjectAlternativeNameExtension(

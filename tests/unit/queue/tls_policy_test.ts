@@ -347,6 +347,42 @@ Deno.test("hostPolicy() wants proof of host and certificate for REQUIRETLS", asy
   assertEquals(usable(await dane.host({ tls: "verified", mx: "authentic" })).judge(expired).ok, true);
 });
 
+Deno.test("hostPolicy() says when REQUIRETLS can't be met for good, and when it may yet be", async () => {
+  const bare = setUp();
+  const refusal = skipped(await bare.host({ tls: "verified" })).refusal;
+  assertEquals([refusal?.code, refusal?.enhanced], [550, "5.7.10"]);
+
+  const sts = setUp();
+  sts.publish("a1", policyText("enforce"));
+  assertEquals(skipped(await sts.host({ tls: "verified", host: "mx.example.test" })).refusal?.code, 550);
+  // Without REQUIRETLS the mail waits for a better host.
+  assertEquals(skipped(await sts.host({ host: "mx.example.test" })).refusal, undefined);
+
+  const unfetched = setUp();
+  unfetched.publish("a1", "");
+  unfetched.serve(new Error("connection refused"));
+  assertEquals(skipped(await unfetched.host({ tls: "verified" })).refusal, undefined);
+
+  const unknown = setUp();
+  unknown.dns.failed("TXT", `_mta-sts.${DOMAIN}`);
+  assertEquals(skipped(await unknown.host({ tls: "verified" })).refusal, undefined);
+
+  const dane = setUp();
+  dane.dns.found("A", HOST, ["192.0.2.1"]);
+  dane.dns.failed("TLSA", `_25._tcp.${HOST}`);
+  assertEquals(skipped(await dane.host({ tls: "verified", mx: "authentic" })).refusal, undefined);
+});
+
+Deno.test("domainPolicy() asks again soon where DNS did not say whether there is a policy", async () => {
+  const { host, publish, clock, dns } = setUp();
+  dns.failed("TXT", `_mta-sts.${DOMAIN}`);
+  assertEquals(usable(await host()).name, "opportunistic");
+  publish("a1", policyText("enforce"));
+  assertEquals(usable(await host()).name, "opportunistic");
+  await clock.advance(10_000);
+  assertEquals(usable(await host()).name, "MTA-STS (enforce)");
+});
+
 Deno.test("hostPolicy() lets no operator's rule and no unusable record weaken REQUIRETLS", async () => {
   for (const tls of ["off", "opportunistic", "required"] as const) {
     const { host } = setUp({ tls: { outbound: [{ domain: DOMAIN, tls }] } });
