@@ -171,7 +171,8 @@ async function resolveRecipient(
   return {
     accounts,
     forwards: forwards.map((forward) => formatAddress(forward.recipient)),
-    route: route.channel === "smtp" ? route : undefined,
+    // A rewritten sender's address stands for the sender, as an alias does: the next host is not told of it.
+    route: route.channel === "smtp" && route.rule !== "srs" ? route : undefined,
     problem,
     refusal,
   };

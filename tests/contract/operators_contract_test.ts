@@ -180,12 +180,12 @@ contract("act() keeps what was waited for, and retry forgets the destination's f
   const { heard, messages } = hearing(store);
   await until(() => heard.length >= 1);
   assertEquals(messages[0]!.recipients, [
-    { index: 0, recipient: "a@x.org", reroute: "other:25", wait },
-    { index: 1, recipient: "b@y.org", wait: waitFor({ destination: "y.org" }) },
+    { index: 0, recipient: "a@x.org", reroute: "other:25", wait, detail: "" },
+    { index: 1, recipient: "b@y.org", wait: waitFor({ destination: "y.org" }), detail: "deferred by a test" },
   ]);
   await store.queue.act({ domain: "x.org" }, { kind: "reroute", host: "" });
   await until(() => messages.length === 2);
-  assertEquals(messages[1]!.recipients, [{ index: 0, recipient: "a@x.org", wait }]);
+  assertEquals(messages[1]!.recipients, [{ index: 0, recipient: "a@x.org", wait, detail: "" }]);
   assertEquals((await store.queue.list({}, { limit: 1 }))[0]?.reroute, "");
 });
 

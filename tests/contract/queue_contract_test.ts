@@ -210,7 +210,7 @@ contract("record() queues reports with the outcomes they tell of, each once", as
   await until(() => heard.length >= 2);
   await quiet();
   assertEquals(heard, ["1/0", "2/0"]);
-  assertEquals([messages[1]!.reversePath, messages[1]!.own], ["", undefined]);
+  assertEquals([messages[1]!.reversePath, messages[1]!.own], ["", "notification"]);
   assertEquals(await bodyOf(store, 2), "failed");
   assertEquals((await store.history.message(2))?.origin, origin);
   // A report that can't be kept takes its outcome with it: the sender would never hear.
@@ -297,7 +297,12 @@ contract("due() and overdue() page through what waits, first come first", async 
     reversePath: "bob@example.net",
     smtpUtf8: false,
     size: 21,
-    recipients: [{ index: 1, recipient: "b@x.org", wait: waitFor({ dueMs: 100, deadlineMs: 8000 }) }],
+    recipients: [{
+      index: 1,
+      recipient: "b@x.org",
+      wait: waitFor({ dueMs: 100, deadlineMs: 8000 }),
+      detail: "deferred by a test",
+    }],
   }]);
   await store.queue.act({}, { kind: "hold", detail: "" });
   assertEquals([await due(300), await overdue(9000)], [[], []]);

@@ -8,6 +8,7 @@ import {
   parseReroute,
   showQueued,
 } from "../../../src/admin/queue.ts";
+import type { ConfigPart } from "../../../src/config/config.ts";
 import { formatMessageKey } from "../../../src/mail/message_id.ts";
 import { reroutedHop } from "../../../src/queue/destination.ts";
 import type { QueueAction } from "../../../src/store/types.ts";
@@ -262,6 +263,7 @@ Deno.test("showQueued() gives each recipient and each try with what was said", a
     givesUpAt: "2026-01-10T09:00:00.000Z",
     delayTold: false,
     backupSince: null,
+    backup: null,
     destinationFailures: 0,
     destinationReason: "",
   });
@@ -283,6 +285,24 @@ Deno.test("showQueued() says what there is instead", async () => {
     AdminError,
     "no message with the id 0000000000",
   );
+});
+
+Deno.test("showQueued() says what takes over from hosts that can't be reached, and when", async () => {
+  const shown = async (relay: NonNullable<ConfigPart["relay"]>, backupSinceMs?: number) => {
+    const context = fixture({ relay });
+    const outbox = new Outbox(context);
+    const key = await outbox.accept({ to: ["bob@elsewhere.example"] });
+    await outbox.defer(key, 0, backupSinceMs === undefined ? {} : { backupSinceMs });
+    const { backup } = (await showQueued(context, formatMessageKey(key))).recipients[0]!.wait!;
+    return backup === null ? null : [backup.destination, Date.parse(backup.at) - context.clock.nowMs()];
+  };
+  const buffer = { host: "unix.example.org", port: 25, tls: "opportunistic" } as const;
+  const combined = { mode: "combined", buffer, unreachableAfter: 3_600_000 } as const;
+  assertEquals(await shown(combined), ["[unix.example.org]:25", 3_600_000]);
+  assertEquals(await shown(combined, 1), null);
+  assertEquals(await shown({ mode: "direct" }), null);
+  // Only what DNS names no host for: that is known at once, and nothing waits for it.
+  assertEquals(await shown({ mode: "buffer", outbound: "direct-first", buffer }), null);
 });
 
 Deno.test("showQueued() counts a recipient's time as the queue does", async () => {

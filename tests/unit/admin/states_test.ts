@@ -21,6 +21,11 @@ Deno.test("stateSentence() says what became of a recipient, with and without a r
       { ...facts, state: "handed", acceptedBy: by },
       `handed on for bob@example.net to ${by}: what becomes of it there is reported by that host`,
     ],
+    [
+      { ...facts, state: "handed", acceptedBy: "unix.example.org [192.0.2.10]", acceptedAs: "buffer host" },
+      "handed on for bob@example.net to the buffer host unix.example.org [192.0.2.10]: " +
+      "what becomes of it there is reported by that host",
+    ],
     [{ ...facts, state: "failed", detail: "550 no" }, "not delivered to bob@example.net: 550 no"],
     [
       { ...facts, state: "dropped" },

@@ -45,6 +45,7 @@ Deno.test("traceMessage() tells a message's life, by id and by Message-ID", asyn
       at: "2026-01-05T09:00:00.000Z",
       detail: "",
       acceptedBy: "",
+      acceptedAs: null,
       expandedFrom: null,
       from: "sender@example.com",
       reroutedTo: null,
@@ -134,6 +135,7 @@ Deno.test("traceMessage() tells what was asked, who became whom, each try and wh
     givesUpAt: "2026-01-10T09:00:00.500Z",
     delayTold: true,
     backupSince: "2026-01-05T09:00:00.500Z",
+    backup: null,
     destinationFailures: 3,
     destinationReason: "connection refused by 192.0.2.1:25",
   });

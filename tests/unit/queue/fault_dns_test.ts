@@ -2,6 +2,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { seededRandom } from "../../../src/base/random.ts";
 import { type Dns, type DnsAnswer, DnsClient } from "../../../src/net/dns.ts";
+import type { RelayHost } from "../../../src/routing/route.ts";
+import { goodContext } from "../net/pki.ts";
 import { helloName } from "../../../src/queue/opening.ts";
 import { dnsServer } from "../net/dns_server.ts";
 import { FakeDns } from "./fake_dns.ts";
@@ -285,6 +287,92 @@ Deno.test("Connector tries no more than ten addresses", async () => {
     assert(!dns.asked.includes("A h3.example.org"), "hosts beyond are not looked up");
   });
 });
+
+// ---------------------------------------------------------------- a host that the configuration names
+
+interface RelayRow {
+  readonly name: string;
+  readonly plan?: Plan;
+  readonly relay?: Partial<RelayHost>;
+  readonly lookUp?: () => Promise<readonly string[]>;
+  readonly readPassword?: (file: string) => Promise<string>;
+  readonly detail: RegExp;
+}
+
+const never = (): Promise<string> => Promise.reject(new Error("the password file x can't be read (ENOENT)"));
+
+const RELAY_ROWS: readonly RelayRow[] = [
+  {
+    name: "refuses the session for good",
+    plan: greeting("554 5.7.1 who are you?"),
+    detail: /refuses the session: 554/,
+  },
+  {
+    name: "has no address",
+    lookUp: () => Promise.resolve([]),
+    detail: /relay\.example\.net has no address/,
+  },
+  {
+    name: "can't be looked up",
+    lookUp: () => Promise.reject(new Error("SERVFAIL")),
+    detail: /could not be looked up: SERVFAIL/,
+  },
+  {
+    name: "refuses connections",
+    lookUp: () => Promise.resolve(["127.0.2.9"]),
+    detail: /connection refused by 127\.0\.2\.9/,
+  },
+  {
+    name: "speaks in the clear where TLS is to begin at once",
+    relay: { tls: "implicit" },
+    detail: /TLS handshake failed/,
+  },
+  {
+    name: "offers no TLS for a log-in",
+    relay: { user: "us", passwordFile: "x" },
+    readPassword: () => Promise.resolve("our-password"),
+    detail: /a log-in is only done by TLS/,
+  },
+  {
+    name: "offers no log-in",
+    plan: { tls: goodContext },
+    relay: { user: "us", passwordFile: "x" },
+    readPassword: () => Promise.resolve("our-password"),
+    detail: /offers no log-in/,
+  },
+  {
+    name: "needs a password that can't be read",
+    relay: { user: "us", passwordFile: "x" },
+    readPassword: never,
+    detail: /the password file x can't be read/,
+  },
+];
+
+for (const { name, plan, relay, lookUp, readPassword, detail } of RELAY_ROWS) {
+  Deno.test(`Connector lets mail wait for a relay host that ${name}`, async () => {
+    const host = await FaultyHost.start(plan);
+    const to: RelayHost = { host: "relay.example.net", port: host.port, tls: "opportunistic", ...relay };
+    const scene = await startScene({
+      port: 1,
+      lookUp: lookUp ?? (() => Promise.resolve(["127.0.0.1"])),
+      readPassword,
+      route: { hop: { kind: "host", host: to, duty: "passes-on" } },
+    });
+    try {
+      const key = await scene.send();
+      await eventually("it is on record", async () => (await scene.attempts(key)).length > 0);
+      assertEquals(scene.firsts.get(key)!.kinds, ["deferred"]);
+      const [first] = await scene.attempts(key);
+      assertEquals(first!.host, "relay.example.net");
+      assertMatch(first!.result, detail);
+      assert(!JSON.stringify([first, host.heard]).includes("our-password"));
+      assertEquals(host.got, []);
+    } finally {
+      await scene.stop();
+      await host.stop();
+    }
+  });
+}
 
 // ---------------------------------------------------------------- our own side
 

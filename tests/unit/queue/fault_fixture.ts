@@ -57,6 +57,7 @@ export interface SceneOptions {
   readonly hostname?: string;
   readonly factor?: number;
   readonly lookUp?: ConnectorOptions["lookUp"];
+  readonly readPassword?: ConnectorOptions["readPassword"];
   readonly route?: Partial<SmtpRoute>;
 }
 
@@ -122,7 +123,7 @@ export function connectorFor(
       hostPolicy: (_domain, question) => Promise.resolve(relayPolicy(tls, question.tls)),
     },
     count: (session) => sessions.push(session),
-    readPassword: () => Promise.reject(new Error("no password")),
+    readPassword: options.readPassword ?? (() => Promise.reject(new Error("no password"))),
     content,
     retryAtMs: () => clock.nowMs() + RETRY_MS,
   });

@@ -222,7 +222,10 @@ async function checkAll(cells: readonly Cell[], atATime = 40): Promise<void> {
 
 Deno.test("SmtpCourier meets every fault at every stage, in all modes", async () => {
   // All modes together: most of the time is the silence that some cells wait for.
-  await checkAll(Object.entries(MODES).flatMap(([mode, extensions]) => cellsOf(mode, extensions)), 60);
+  const cells = Object.entries(MODES).flatMap(([mode, extensions]) => cellsOf(mode, extensions));
+  // Faults times stages times modes: one that drops out is missed.
+  assertEquals(cells.length > 500, true, `${cells.length} cells`);
+  await checkAll(cells, 60);
 });
 
 for (const [mode, extensions] of Object.entries(MODES)) {
@@ -262,7 +265,4 @@ for (const [mode, extensions] of Object.entries(MODES)) {
   });
 }
 
-Deno.test("SmtpCourier's matrix is whole", () => {
-  console.log(`fault matrix: ${total} cells`);
-  assertEquals(total > 700, true);
-});
+Deno.test.afterAll(() => console.log(`fault matrix: ${total} cells`));

@@ -82,8 +82,6 @@ export class FaultyHost {
   /** Messages whose end has come and that were not refused: what a recipient would see. */
   readonly got: Got[] = [];
   connections = 0;
-  /** Connections at a time at most. */
-  mostOpen = 0;
   /** Stages, and where the host's replies end, in octets, by connection. */
   readonly said: { stage: Stage; endsAt: number; connection: number }[] = [];
   /** Commands as they came. */
@@ -98,7 +96,6 @@ export class FaultyHost {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.connections++;
       this.sockets.add(socket);
-      this.mostOpen = Math.max(this.mostOpen, this.sockets.size);
       socket.on("close", () => this.sockets.delete(socket));
       new HostSession(this, socket, this.connections).start();
     });
@@ -132,6 +129,7 @@ class HostSession {
   readonly #host: FaultyHost;
   readonly #connection: number;
   #socket: Socket;
+  readonly #plain: Socket;
   #secured = false;
   #state: "commands" | "data" | "chunk" | "deaf" = "commands";
   #input: Buffer = Buffer.alloc(0);
@@ -149,7 +147,7 @@ class HostSession {
 
   constructor(host: FaultyHost, socket: Socket, connection: number) {
     this.#host = host;
-    this.#socket = socket;
+    this.#socket = this.#plain = socket;
     this.#connection = connection;
   }
 
@@ -375,7 +373,8 @@ class HostSession {
         return void this.#socket.destroy();
       case "stop-reading":
         this.#state = "deaf";
-        return void this.#socket.pause();
+        // What is below TLS, and not while TLS reads from it: it reads on for itself otherwise.
+        return void setTimeout(() => this.#plain.pause());
     }
   }
 

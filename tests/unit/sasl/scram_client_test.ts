@@ -38,6 +38,22 @@ Deno.test("ScramClient doesn't believe a server that can't show that it knows th
   }
 });
 
+Deno.test("ScramClient.respond() says what the server holds against the log-in", () => {
+  for (
+    const [final, sentence] of [
+      [
+        "e=invalid-proof",
+        "the server refuses the log-in (invalid-proof): the name or the password is not the right one",
+      ],
+      ["e=other-error", "the server refuses the log-in (other-error)"],
+    ] as const
+  ) {
+    const client = new ScramClient(credentials);
+    answer(client, SERVER_FIRST);
+    assertEquals(answer(client, final), sentence);
+  }
+});
+
 Deno.test("ScramClient.respond() refuses what is not in SCRAM's form", () => {
   const wrong = [
     ["", "form"],

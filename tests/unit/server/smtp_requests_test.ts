@@ -58,6 +58,7 @@ Deno.test("originOf() names the protocol as RFC 3848 and RFC 6531 do", () => {
       session: { helo: "x", tls: undefined, ...session },
       client: "192.0.2.1",
       account,
+      trusted: "no",
     }).transmission;
   assertEquals(transmission({ esmtp: "no" }), "SMTP");
   assertEquals(transmission({ esmtp: "yes" }), "ESMTP");

@@ -346,7 +346,7 @@ Deno.test("SmtpClientSession says how far it is and how long that may take", () 
       "rcpt 5",
       "data 2",
     ],
-    ...["content 3", "data-end 10", "ready 5", "quit 5"],
+    ...["content 3", "data-end 10", "ready 5", "quit 0.5"],
   ]);
 });
 
