@@ -447,3 +447,34 @@ Deno.test("SmtpClientSession tells the limits that a server announces", () => {
   const { session: none } = talk([GREETING, ehlo("LIMITS RCPTMAX=0 MAILMAX=x")]);
   assertEquals([none.recipientLimit, none.transactionLimit], [undefined, undefined]);
 });
+
+Deno.test("SmtpClientSession.receive() takes replies in while nobody asks for events", () => {
+  for (const transfer of ["PIPELINING", "PIPELINING\r\n250-CHUNKING"]) {
+    const session = new SmtpClientSession(SETTINGS);
+    for (const text of [GREETING, ehlo(...transfer.split("\r\n250-"))]) {
+      session.receive(fromLatin1(text));
+      while (typeof session.next() !== "string");
+    }
+    session.begin(to(["b@example.test"]).transaction);
+    session.receive(fromLatin1(transfer === "PIPELINING" ? `${OK}${OK}354 go\r\n` : `${OK}${OK}`));
+    assertEquals(kinds([nextEvent(session)]), ["content"]);
+    const part = new Uint8Array(200 * 1024).fill(97);
+    session.content(part);
+    session.content(part);
+    assertEquals(session.contentUseless, "no");
+    // The refusal counts at once: the caller may spare itself the rest.
+    session.receive(fromLatin1("552 5.3.4 too large\r\n"));
+    assertEquals(session.contentUseless, "yes");
+    session.content(part);
+    session.endContent();
+    const event = nextEvent(session);
+    assertEquals(event.kind === "done" && event.results.map(({ reply }) => reply.code), [552]);
+  }
+
+  // Chatter is a breach at its first reply, and nothing of what follows is kept.
+  const idle = new SmtpClientSession(SETTINGS);
+  for (const text of [GREETING, ehlo()]) idle.receive(fromLatin1(text));
+  for (let i = 0; i < 100; i++) idle.receive(fromLatin1(OK.repeat(1_000)));
+  assertEquals(kinds([nextEvent(idle), nextEvent(idle)]), ["ready", "failed ready protocol -"]);
+  assertEquals(idle.replies, 3);
+});
