@@ -1,10 +1,14 @@
 /**
  * Postfix and Dovecot from Debian as a private pair on loopback: SMTP by Postfix, delivery by LMTP into Dovecot's
- * maildirs with fsync, POP3 by Dovecot. Everything lives in one temporary folder; nothing of the machine's own
- * configuration is read or changed.
+ * maildirs with fsync, POP3 by Dovecot; mail for some domains goes by SMTP to the hosts it is told. Everything lives in one
+ * temporary folder; nothing of the machine's own configuration is read or changed.
  *
  * @module
  */
+import type { Relay } from "./appliance.ts";
+import { CONNECTIONS } from "./load.ts";
+import { launch, layOutPostfix, postfixMainCf, postfixMasterCf } from "../e2e/peers/postfix.ts";
+
 export interface Peer {
   readonly smtpPort: number;
   readonly pop3Port: number;
@@ -21,13 +25,6 @@ async function run(command: string, args: readonly string[]): Promise<string> {
   return text;
 }
 
-/** Starts a program that goes into the background; its output is not waited for, since its children keep it open. */
-async function launch(command: string, args: readonly string[]): Promise<void> {
-  const { success } = await new Deno.Command(command, { args: [...args], stdout: "null", stderr: "null" })
-    .spawn().status;
-  if (!success) throw new Error(`${command} ${args.join(" ")} failed`);
-}
-
 /** Whether the programs are there and may be started (Postfix needs root). */
 export async function peerAvailable(): Promise<boolean> {
   if (Deno.uid() !== 0) return false;
@@ -39,64 +36,37 @@ export async function peerAvailable(): Promise<boolean> {
   return true;
 }
 
-function mainCf(root: string, ports: { lmtp: number }): string {
-  return `compatibility_level = 3.6
-queue_directory = ${root}/spool
-data_directory = ${root}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mx.peer.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-virtual_mailbox_domains = peer.test
-virtual_mailbox_maps = hash:${root}/etc/users
-virtual_transport = lmtp:inet:127.0.0.1:${ports.lmtp}
-smtpd_client_connection_count_limit = 0
-smtpd_client_connection_rate_limit = 0
-smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
-smtp_tls_security_level = none
-smtputf8_enable = no
-maillog_file = ${root}/log/mail.log
-maillog_file_prefixes = /tmp
-message_size_limit = 52428800
-default_process_limit = 100
-lmtp_destination_concurrency_limit = 20
-`;
+interface PeerOptions {
+  /** Its ports are this one and the two after it. @default 23025 */
+  readonly basePort?: number;
+  /** Domains whose mail goes to a host. */
+  readonly relays?: readonly Relay[];
 }
 
-function masterCf(smtpPort: number): string {
-  const services = [
-    [`127.0.0.1:${smtpPort}`, "inet", "n", "100", "smtpd"],
-    ["pickup", "unix", "n", "1", "pickup"],
-    ["cleanup", "unix", "n", "0", "cleanup"],
-    ["qmgr", "unix", "n", "1", "qmgr"],
-    ["tlsmgr", "unix", "-", "1", "tlsmgr"],
-    ["rewrite", "unix", "-", "-", "trivial-rewrite"],
-    ["bounce", "unix", "-", "0", "bounce"],
-    ["defer", "unix", "-", "0", "bounce"],
-    ["trace", "unix", "-", "0", "bounce"],
-    ["verify", "unix", "-", "1", "verify"],
-    ["flush", "unix", "n", "0", "flush"],
-    ["proxymap", "unix", "-", "-", "proxymap"],
-    ["smtp", "unix", "-", "-", "smtp"],
-    ["relay", "unix", "-", "-", "smtp"],
-    ["showq", "unix", "n", "-", "showq"],
-    ["error", "unix", "-", "-", "error"],
-    ["retry", "unix", "-", "-", "error"],
-    ["discard", "unix", "-", "-", "discard"],
-    ["lmtp", "unix", "-", "-", "lmtp"],
-    ["anvil", "unix", "-", "1", "anvil"],
-    ["scache", "unix", "-", "1", "scache"],
-    ["postlog", "unix-dgram", "n", "1", "postlogd"],
-  ];
-  const wakeups: Record<string, string> = { pickup: "60", qmgr: "300", tlsmgr: "1000?", flush: "1000?" };
-  return services.map(([name, type, isPrivate, processes, command]) =>
-    `${name} ${type} ${isPrivate} - n ${wakeups[name!] ?? "-"} ${processes} ${command}\n`
-  ).join("");
+function mainCf(
+  root: string,
+  { lmtp, relays }: { readonly lmtp: number; readonly relays: readonly Relay[] },
+): string {
+  const transports = relays.map(({ domain, address, port }) => `${domain}=smtp:[${address}]:${port}`);
+  return postfixMainCf(root, {
+    myhostname: "mx.peer.test",
+    mydestination: "",
+    mynetworks: "127.0.0.0/8",
+    inet_interfaces: "127.0.0.1",
+    inet_protocols: "ipv4",
+    virtual_mailbox_domains: "peer.test",
+    virtual_mailbox_maps: `hash:${root}/etc/users`,
+    virtual_transport: `lmtp:inet:127.0.0.1:${lmtp}`,
+    transport_maps: `inline:{${transports.join(", ")}}`,
+    smtpd_relay_restrictions: "permit_mynetworks, reject_unauth_destination",
+    smtp_tls_security_level: "none",
+    message_size_limit: "52428800",
+    default_process_limit: "100",
+    lmtp_destination_concurrency_limit: `${CONNECTIONS}`,
+    smtp_destination_concurrency_limit: `${CONNECTIONS}`,
+    // It would begin with 5 connections, and open further ones as the first succeed.
+    initial_destination_concurrency: `${CONNECTIONS}`,
+  });
 }
 
 function dovecotConf(root: string, ports: { pop3: number; lmtp: number }): string {
@@ -146,18 +116,18 @@ userdb {
 const MAIL_USER = "mail";
 
 /** Starts the pair with users u0 … u(users-1)@peer.test, password "secret". */
-export async function startPeer(users: number, basePort = 23025): Promise<Peer> {
+export async function startPeer(
+  users: number,
+  { basePort = 23025, relays = [] }: PeerOptions = {},
+): Promise<Peer> {
   const root = await Deno.makeTempDir({ dir: "/tmp", prefix: "emsmail-peer-" });
   const ports = { smtp: basePort, lmtp: basePort + 1, pop3: basePort + 2 };
-  await Deno.chmod(root, 0o755);
-  for (const folder of ["etc", "spool", "data", "mail", "run", "state", "log"]) {
-    await Deno.mkdir(`${root}/${folder}`);
-  }
-  await run("chown", ["postfix", `${root}/data`]);
+  await layOutPostfix(root);
+  for (const folder of ["mail", "run", "state"]) await Deno.mkdir(`${root}/${folder}`);
   await run("chown", [MAIL_USER, `${root}/mail`]);
   const names = Array.from({ length: users }, (_, i) => `u${i}@peer.test`);
-  await Deno.writeTextFile(`${root}/etc/main.cf`, mainCf(root, ports));
-  await Deno.writeTextFile(`${root}/etc/master.cf`, masterCf(ports.smtp));
+  await Deno.writeTextFile(`${root}/etc/main.cf`, mainCf(root, { lmtp: ports.lmtp, relays }));
+  await Deno.writeTextFile(`${root}/etc/master.cf`, postfixMasterCf(`127.0.0.1:${ports.smtp}`));
   await Deno.writeTextFile(`${root}/etc/users`, names.map((name) => `${name} ${name}\n`).join(""));
   await Deno.writeTextFile(
     `${root}/etc/passwords`,

@@ -32,11 +32,17 @@ export class Wire {
     this.#listen();
   }
 
-  static async open(port: number, kind: "plain" | "tls" = "plain"): Promise<Wire> {
+  /** `localAddress` is where the connection comes from, as the server sees it. */
+  static async open(
+    port: number,
+    kind: "plain" | "tls" = "plain",
+    { host = "127.0.0.1", localAddress }: { readonly host?: string; readonly localAddress?: string } = {},
+  ): Promise<Wire> {
     const socket = await new Promise<net.Socket>((resolve, reject) => {
+      const where = { host, port, ...localAddress === undefined ? {} : { localAddress } };
       const connected = kind === "tls"
-        ? tls.connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => resolve(connected))
-        : net.connect({ host: "127.0.0.1", port }, () => resolve(connected));
+        ? tls.connect({ ...where, rejectUnauthorized: false }, () => resolve(connected))
+        : net.connect(where, () => resolve(connected));
       connected.once("error", reject);
     });
     socket.removeAllListeners("error");

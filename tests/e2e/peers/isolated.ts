@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { createSocket } from "node:dgram";
 import { hasProgram, root, until } from "../harness.ts";
 
 export interface IsolatedOptions {
@@ -129,9 +130,7 @@ export async function watchTraffic(): Promise<Traffic> {
     async reached() {
       // What went before this datagram was seen before it.
       const port = 60_000 + ++marks;
-      const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
-      await socket.send(new Uint8Array(1), { transport: "udp", hostname: MARK, port });
-      socket.close();
+      await sendDatagram(MARK, port);
       const mark = `udp ${MARK} ${port}\n`;
       await until("the watcher to see its own mark", () => Promise.resolve(text.includes(mark)));
       return text.slice(0, text.indexOf(mark)).trim().split("\n").slice(1)
@@ -143,6 +142,14 @@ export async function watchTraffic(): Promise<Traffic> {
       await child.status;
     },
   };
+}
+
+async function sendDatagram(host: string, port: number): Promise<void> {
+  const socket = createSocket("udp4");
+  await new Promise<void>((resolve, reject) =>
+    socket.send(new Uint8Array(1), port, host, (error) => error ? reject(error) : resolve())
+  );
+  socket.close();
 }
 
 /** TEST-NET-3's last address: no test uses it. */

@@ -27,6 +27,10 @@ message = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.
 fields = lambda part: {name.lower(): str(value) for name, value in part.items()}
 parts = list(message.iter_parts())
 blocks = [fields(block) for block in parts[1].get_payload()]
+if len(blocks) == 1:
+    # Of RFC 6533's type the package knows no more than that it holds a message.
+    rest = parts[1].get_payload()[0].get_payload().strip().split("\\n\\n")
+    blocks += [fields(email.message_from_string(block, policy=email.policy.default)) for block in rest]
 last = parts[2].get_payload()
 print(json.dumps({
     "type": message.get_content_type() + "; report-type=" + str(message.get_param("report-type")),
