@@ -39,6 +39,8 @@ export interface ServerOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Accounts made before the server starts. */
   readonly users?: readonly string[];
+  /** Options of `emsmail serve` after `--config`. */
+  readonly serveOptions?: readonly string[];
 }
 
 export interface TestOptions extends ServerOptions {
@@ -170,11 +172,13 @@ export class Server {
   readonly config: Record<string, unknown>;
   /** Milliseconds from start to the line that begins `ready`, of the last start. */
   readyMs = 0;
+  readonly #serveOptions: readonly string[];
   #child: Deno.ChildProcess | undefined;
   #logs = 0;
 
-  private constructor(folder: string, config: Readonly<Record<string, unknown>>) {
+  private constructor(folder: string, { config = {}, serveOptions = [] }: ServerOptions) {
     this.folder = folder;
+    this.#serveOptions = serveOptions;
     this.data = `${folder}/data`;
     this.configFile = `${folder}/emsmail.yaml`;
     this.ports = Object.fromEntries(SERVICES.map((name) => [name, freePort()])) as Record<Service, number>;
@@ -189,7 +193,7 @@ export class Server {
   }
 
   static async create(options: ServerOptions = {}): Promise<Server> {
-    const server = new Server(await Deno.makeTempDir({ prefix: "emsmail-e2e-" }), options.config ?? {});
+    const server = new Server(await Deno.makeTempDir({ prefix: "emsmail-e2e-" }), options);
     await server.writeConfig();
     for (const name of options.users ?? ["alice", "bob"]) await server.addUser(name);
     return server;
@@ -223,6 +227,7 @@ export class Server {
         "serve",
         "--config",
         this.configFile,
+        ...this.#serveOptions,
       ],
       cwd: this.folder,
       env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
