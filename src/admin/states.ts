@@ -40,7 +40,7 @@ export interface StateFacts {
   readonly state: RecipientState;
   /** Why, or what the other side said; may be "". */
   readonly detail: string;
-  /** Who accepted it, `mx.example.org [192.0.2.1]:25`; "" where nobody outside did. */
+  /** Who accepted it, `mx.example.org [192.0.2.1]`; "" where nobody outside did. */
   readonly acceptedBy: string;
   /** What that host is here, where it is something. */
   readonly acceptedAs?: "buffer host" | null;

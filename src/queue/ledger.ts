@@ -51,7 +51,7 @@ export type Verdict =
   | {
     readonly kind: "relayed" | "handed";
     readonly recipient: QueuedRecipient;
-    /** `mx.example.org [192.0.2.1]:25`. */
+    /** `mx.example.org [192.0.2.1]`. */
     readonly by: string;
     readonly reply: Reply;
     /** Whether that system promised to tell of the delivery (RFC 3461). */
@@ -316,7 +316,7 @@ function failed(message: QueuedMessage, verdict: VerdictOf<"failed">, atMs: numb
       reply,
       by,
       said: by === "" ? "here" : "there",
-      reason: reply.lines.join(" "),
+      reason: by === "" ? reply.lines.join(" ") : `${by} refused it: ${reply.lines.join(" ")}`,
       dialogue,
     },
   };

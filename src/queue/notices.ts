@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isIP } from "node:net";
 import { concat } from "../base/bytes.ts";
 import { CHUNK_OCTETS } from "../base/limits.ts";
 import type { MessageKey } from "../mail/message_id.ts";
@@ -114,7 +115,7 @@ function reported(notice: Notice, nowMs: number): ReportedRecipient {
     ...recipient.requests?.orcpt === undefined ? {} : { orcpt: recipient.requests.orcpt },
     action,
     status: statusOf(action, reply),
-    ...by === "" ? {} : { remoteMta: by.replace(/ \[.*$/, "") },
+    ...by === "" ? {} : { remoteMta: hostOf(by) },
     // RFC 3464 2.3.6: what the other side said, not what was made of it here.
     ...reply === undefined || said === "here" ? {} : { diagnostic: replyText(reply) },
     ...action === "failed" || action === "delayed" ? { lastAttemptMs: nowMs } : {},
@@ -134,4 +135,10 @@ function statusOf(action: Notice["action"], reply: Reply | undefined): EnhancedC
   const enhanced = reply?.enhanced;
   if (enhanced === undefined) return "5.0.0";
   return enhanced.startsWith("2") ? "5.0.0" : enhanced;
+}
+
+/** RFC 3464 2.1.2: a host by its name, or as an address literal. */
+function hostOf(by: string): string {
+  const host = by.replace(/ \[.*$/, "");
+  return isIP(host) === 0 ? host : isIP(host) === 4 ? `[${host}]` : `[IPv6:${host}]`;
 }

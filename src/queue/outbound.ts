@@ -441,6 +441,8 @@ export class Outbound {
       if (
         failure.kind === "refused" && failure.backup === "may-take-over" && job.route.backup !== undefined
       ) {
+        // Why its own hosts don't get it stands among its tries.
+        attempts.push(...failure.verdict(job).extras.attempts ?? []);
         this.#options.toBackup(job);
         continue;
       }
@@ -448,7 +450,9 @@ export class Outbound {
       settled.push({ message: job.message, verdicts });
       attempts.push(...extras.attempts ?? []);
     }
-    if (settled.length > 0) this.#track(this.#options.ledger.settle(settled, { attempts }));
+    if (settled.length > 0 || attempts.length > 0) {
+      this.#track(this.#options.ledger.settle(settled, { attempts }));
+    }
   }
 
   #retryDelayMs(failures: number): number {

@@ -47,21 +47,28 @@ export interface SmtpCourierOptions {
   closed(): void;
 }
 
+/** How long a connection is used, in milliseconds: then it is seen anew which of the hosts is the first to answer. */
+const KEPT_MS = 60_000;
+
 export class SmtpCourier implements Courier {
   readonly #options: SmtpCourierOptions;
   #trials: readonly Trial[];
   #transactions = 0;
   #state: "ready" | "over" = "ready";
   #isClosed = false;
+  readonly #sinceMs: number;
 
   constructor(options: SmtpCourierOptions) {
     this.#options = options;
     this.#trials = options.trials;
+    this.#sinceMs = options.clock.nowMs();
   }
 
   get alive(): boolean {
-    const limit = this.#options.driver.session.transactionLimit ?? Infinity;
-    return this.#state === "ready" && this.#options.driver.alive && this.#transactions < limit;
+    const { driver, clock } = this.#options;
+    const limit = driver.session.transactionLimit ?? Infinity;
+    const isWorn = this.#transactions >= limit || clock.nowMs() - this.#sinceMs >= KEPT_MS;
+    return this.#state === "ready" && driver.alive && !isWorn;
   }
 
   async send(job: Job): Promise<Sent> {
@@ -151,7 +158,9 @@ export class SmtpCourier implements Courier {
     let fault: "ours" | "none" = "none";
     try {
       const outgoing = await content(job.message);
-      driver.session.begin(transactionOf(job.message, recipients, { size: outgoing.size, nowMs: atMs }));
+      const smtpUtf8 = await this.#needsUtf8(job.message, recipients, outgoing);
+      const { size } = outgoing;
+      driver.session.begin(transactionOf(job.message, recipients, { size, smtpUtf8, nowMs: atMs }));
       this.#transactions++;
       results = await this.#carry(outgoing);
       await driver.afterTransaction();
@@ -180,6 +189,24 @@ export class SmtpCourier implements Courier {
       this.#verdict(job, recipient, { result: results[place]!, dialogue })
     );
     return { verdicts, attempt };
+  }
+
+  /**
+   * Whether the message can only travel by SMTPUTF8 (RFC 6531 3.4): it came by it, and its addresses or its content hold
+   * more than ASCII. Programs ask for SMTPUTF8 for mail that doesn't need it, which is no reason to send it back.
+   */
+  async #needsUtf8(
+    message: QueuedMessage,
+    recipients: readonly QueuedRecipient[],
+    outgoing: OutgoingContent,
+  ): Promise<boolean> {
+    if (!message.smtpUtf8 || this.#options.driver.session.extensions.has("SMTPUTF8")) return message.smtpUtf8;
+    const paths = recipients.flatMap((
+      { recipient, reversePath },
+    ) => [recipient, reversePath ?? message.reversePath]);
+    if (!paths.every(isAscii)) return true;
+    for await (const part of outgoing.parts()) if (part.some((octet) => octet > 127)) return true;
+    return false;
   }
 
   /** Ends a transaction that can't be carried on, where one is under way; gives what is known of its recipients. */
@@ -264,17 +291,22 @@ export class SmtpCourier implements Courier {
 function transactionOf(
   message: QueuedMessage,
   recipients: readonly QueuedRecipient[],
-  { size, nowMs }: { readonly size: number; readonly nowMs: number },
+  { size, smtpUtf8, nowMs }: { readonly size: number; readonly smtpUtf8: boolean; readonly nowMs: number },
 ): Transaction {
   const byMs = message.requests?.deliverBy?.byMs;
   return {
     reversePath: recipients[0]!.reversePath ?? message.reversePath,
     size,
-    smtpUtf8: message.smtpUtf8,
+    smtpUtf8,
     requests: message.requests,
     ...byMs === undefined ? {} : { deliverBySeconds: Math.round((byMs - nowMs) / 1000) },
     recipients: recipients.map(({ recipient, requests }) => ({ recipient, requests })),
   };
+}
+
+function isAscii(text: string): boolean {
+  // deno-lint-ignore no-control-regex -- U+0000 to U+007F is what ASCII is
+  return /^[\u0000-\u007f]*$/.test(text);
 }
 
 /** A result of our own making: the try is repeated. */

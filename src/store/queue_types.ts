@@ -107,7 +107,7 @@ export interface Outcome {
   }[];
   /** With `deferred`, and only then. */
   readonly wait?: Wait;
-  /** With `relayed` and `handed`: who accepted it, `mx.example.org [192.0.2.1]:25`. */
+  /** With `relayed` and `handed`: who accepted it, `mx.example.org [192.0.2.1]`. */
   readonly acceptedBy?: string;
   /** With `expanded`: the recipients in its place, added to the message as `queued`. */
   readonly expandedTo?: readonly Omit<QueuedRecipient, "index" | "wait">[];

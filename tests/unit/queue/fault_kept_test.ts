@@ -381,3 +381,59 @@ Deno.test("SmtpCourier does not end a message that can't be read to its end", as
     await host.stop();
   }
 });
+
+// ---------------------------------------------------------------- what a connection is good for
+
+/** Sends one message with SMTPUTF8 to a host that has never heard of it; gives what came of it, and what the host heard. */
+async function sendUtf8(text: string) {
+  const host = await FaultyHost.start({ extensions: PIPELINING });
+  const octets = new TextEncoder().encode(text);
+  const content: OutgoingContent = {
+    size: octets.length,
+    async *parts() {
+      yield await Promise.resolve(octets);
+    },
+  };
+  const connector = connectorFor(
+    { port: host.port, clock: new SwiftClock(1) },
+    () => Promise.resolve(content),
+  );
+  const connected = await connector.connect(DESTINATION, new AbortController().signal);
+  if (connected.kind !== "courier") throw new Error(JSON.stringify(connected));
+  try {
+    const sent = await connected.courier.send({ ...JOB, message: { ...JOB.message, smtpUtf8: true } });
+    if (sent.kind !== "done") throw new Error("stale");
+    return { verdict: sent.verdicts[0]!, heard: [...host.heard] };
+  } finally {
+    await connected.courier.quit();
+    await host.stop();
+  }
+}
+
+Deno.test("SmtpCourier sends what came by SMTPUTF8 without it where all of it is ASCII", async () => {
+  const { verdict, heard } = await sendUtf8("Subject: plain\r\n\r\nplain\r\n");
+  assertEquals(verdict.kind, "relayed");
+  assertEquals(heard.filter((line) => line.startsWith("MAIL")), ["MAIL FROM:<sender@example.net>"]);
+});
+
+Deno.test("SmtpCourier sends back what needs SMTPUTF8 where the host lacks it", async () => {
+  const { verdict, heard } = await sendUtf8("Subject: Gr\u00fc\u00dfe\r\n\r\nplain\r\n");
+  assertEquals(verdict.kind === "failed" && verdict.reply.enhanced, "5.6.7");
+  assertEquals(heard.some((line) => line.startsWith("MAIL")), false);
+});
+
+Deno.test("SmtpCourier uses a connection for a minute, so that a better host gets its turn again", async () => {
+  const host = await FaultyHost.start({ extensions: PIPELINING });
+  const clock = new SwiftClock(1000);
+  const connector = connectorFor(
+    { port: host.port, clock },
+    () => Promise.reject(new Error("not asked for")),
+  );
+  const connected = await connector.connect(DESTINATION, new AbortController().signal);
+  if (connected.kind !== "courier") throw new Error(JSON.stringify(connected));
+  const beganMs = clock.nowMs();
+  await eventually("the connection's end", () => !connected.courier.alive);
+  assert(clock.nowMs() - beganMs >= 50_000, `after ${clock.nowMs() - beganMs} ms`);
+  await connected.courier.quit();
+  await host.stop();
+});

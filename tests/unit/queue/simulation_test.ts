@@ -4,7 +4,7 @@
  * Invariant (World.check): every accepted recipient ends exactly once as relayed, handed, delivered or failed; a host that said
  * 250 for it did so once; and what it said is on record. A message comes twice only where a host took it and could not say so.
  */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { backupTo, DAY, HOUR, inWorld, MINUTE, RETRY_MS, SECOND, World } from "./sim_world.ts";
 
 /** That times lie `delays` apart, within the jitter of a tenth and `slackMs`. */
@@ -174,6 +174,10 @@ Deno.test("Delivery hands what DNS can't route to the backup at once", async () 
     await world.run(SECOND);
     assertEquals(await world.states(key), ["handed"]);
     assertEquals(buffer.accepted.length, 1);
+    // What DNS said stands before what the backup said.
+    const results = (await world.store.queue.attempts(key)).map(({ result }) => result);
+    assertEquals(results.length, 2);
+    assertMatch(results[0]!, /does not exist/);
     await world.checkEnded();
   });
 });
