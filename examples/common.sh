@@ -16,10 +16,16 @@ SMTP=15525 SUBMISSION=15587 SUBMISSIONS=15465 POP3=15110 POP3S=15995
 work=$(mktemp -d)
 cert=$work/data/tls/cert.pem
 server=
+# Process ids of other programs that an example has started; they end with it.
+peers=
 
 finish() {
   code=$?
   trap - EXIT
+  for peer in $peers; do
+    kill "$peer" 2>/dev/null || true
+    wait "$peer" 2>/dev/null || true
+  done
   if [ -n "$server" ]; then
     kill "$server" 2>/dev/null || true
     wait "$server" || true

@@ -14,8 +14,6 @@ export interface SinkOptions {
   readonly args?: readonly string[];
   /** The name it greets with. @default "sink.example.test" */
   readonly hostname?: string;
-  /** A program with its arguments to run it under, such as `ip netns exec NAME`. */
-  readonly under?: readonly string[];
 }
 
 export interface Sink {
@@ -40,9 +38,8 @@ const BACKLOG = "100";
 export async function startSink(options: SinkOptions): Promise<Sink> {
   const folder = await Deno.makeTempDir({ prefix: "emsmail-sink-" });
   await Deno.chmod(folder, 0o777);
-  const { address, port, args = [], hostname = "sink.example.test", under = [] } = options;
+  const { address, port, args = [], hostname = "sink.example.test" } = options;
   const command: readonly string[] = [
-    ...under,
     PROGRAM,
     ...Deno.uid() === 0 ? ["-u", "nobody"] : [],
     ...["-h", hostname, "-d", `${folder}/%Y%m%d%H%M%S.`],
