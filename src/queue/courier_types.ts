@@ -49,3 +49,9 @@ export type Explain = (job: Job) => { readonly verdicts: readonly Verdict[]; rea
 
 /** Opens a connection to one of a destination's hosts; never rejects. */
 export type Connect = (destination: Destination, signal: AbortSignal) => Promise<Connected>;
+
+export interface OutboundSettings {
+  readonly retryMs: readonly number[];
+  readonly connections: number;
+  readonly connectionsPerHost: number;
+}

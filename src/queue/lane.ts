@@ -4,8 +4,11 @@
  * @module
  */
 import type { Failure } from "./courier_types.ts";
+import { getLogger } from "@logtape/logtape";
 import type { Destination, Job } from "./destination.ts";
 import type { Verdict } from "./ledger.ts";
+
+const log = getLogger(["emsmail", "outbound"]);
 
 /** The next page is read when so many recipients of those before, or fewer, are not on record yet. */
 const PAGED_LOW = 100;
@@ -131,4 +134,26 @@ export function waits(
 export function noAnswer(lane: Lane, reason: string): Failure {
   const how = { reason, dueMs: 0, tried: "yes", unreachable: "yes" } as const;
   return { kind: "unreachable", reason, verdict: (job) => ({ verdicts: waits(lane, job, how), extras: {} }) };
+}
+
+/** The verdicts of a job that waits behind its lane, in the store, without having been tried. */
+export function aside(
+  lane: Lane,
+  job: Job,
+  { reason, nowMs }: { readonly reason: string; readonly nowMs: number },
+): Verdict[] {
+  const isFailing = lane.failures > 0;
+  return waits(lane, job, {
+    reason: isFailing ? `${lane.name} does not answer: ${lane.reason}` : reason,
+    dueMs: nowMs,
+    tried: "no",
+    unreachable: isFailing ? "yes" : "no",
+  });
+}
+
+/** A fault of this system: a line in the log, and what the sender may be told. */
+export function ourFault(lane: Lane, what: string, error: unknown): string {
+  const stack = error instanceof Error ? error.stack : String(error);
+  log.error("{what} by a fault of this system", { what, destination: lane.name, error: stack });
+  return `${what} by a fault of this system: ${error instanceof Error ? error.message : String(error)}`;
 }

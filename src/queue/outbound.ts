@@ -19,9 +19,21 @@ import type { Random } from "../base/random.ts";
 import type { MessageKey } from "../mail/message_id.ts";
 import type { Attempt, Deliveries, DestinationState, QueuedMessage, Wait } from "../store/types.ts";
 import { Backlog, type BacklogOptions, LATER_MS } from "./backlog.ts";
-import type { Connect, Connected, Courier, Failure, Sent } from "./courier_types.ts";
+import type { Connect, Connected, Courier, Failure, OutboundSettings, Sent } from "./courier_types.ts";
 import type { Destination, Job } from "./destination.ts";
-import { endOneIdle, insert, isDone, type Lane, newLane, noAnswer, recover, waits, wakeMs } from "./lane.ts";
+import {
+  aside,
+  endOneIdle,
+  insert,
+  isDone,
+  type Lane,
+  newLane,
+  noAnswer,
+  ourFault,
+  recover,
+  waits,
+  wakeMs,
+} from "./lane.ts";
 import type { Ledger, Verdict } from "./ledger.ts";
 import { retryDelayMs } from "./retry.ts";
 
@@ -39,12 +51,6 @@ const TICK_MS = 50;
 const BATCH_JOBS = 256;
 /** After so many connections in a row that carried nothing a destination counts as one that does not answer. */
 const BARREN = 3;
-
-export interface OutboundSettings {
-  readonly retryMs: readonly number[];
-  readonly connections: number;
-  readonly connectionsPerHost: number;
-}
 
 export interface OutboundOptions extends Pick<BacklogOptions, "due" | "overdue"> {
   readonly deliveries: Deliveries;
@@ -267,14 +273,11 @@ export class Outbound {
   /** Puts jobs into the store, to wait behind the lane there. */
   #setAside(lane: Lane, jobs: readonly Job[], reason: string): void {
     if (jobs.length === 0) return;
-    const isFailing = lane.failures > 0;
-    const how = {
-      reason: isFailing ? `${lane.name} does not answer: ${lane.reason}` : reason,
-      dueMs: this.#options.clock.nowMs(),
-      tried: "no",
-      unreachable: isFailing ? "yes" : "no",
-    } as const;
-    const settled = jobs.map((job) => ({ message: job.message, verdicts: waits(lane, job, how) }));
+    const nowMs = this.#options.clock.nowMs();
+    const settled = jobs.map((job) => ({
+      message: job.message,
+      verdicts: aside(lane, job, { reason, nowMs }),
+    }));
     for (let at = 0; at < settled.length; at += BATCH_JOBS) {
       this.#track(this.#options.ledger.settle(settled.slice(at, at + BATCH_JOBS)));
     }
@@ -331,7 +334,7 @@ export class Outbound {
     try {
       return await this.#options.connect(lane.destination!, this.#abort.signal);
     } catch (error) {
-      return noAnswer(lane, this.#ourFault(lane, "connecting failed", error));
+      return noAnswer(lane, ourFault(lane, "connecting failed", error));
     } finally {
       if (isProbe) this.#unproven--;
     }
@@ -383,7 +386,7 @@ export class Outbound {
       return await courier.send(job);
     } catch (error) {
       courier.destroy();
-      const reason = this.#ourFault(lane, "sending failed", error);
+      const reason = ourFault(lane, "sending failed", error);
       const dueMs = this.#options.clock.nowMs() + this.#retryDelayMs(1);
       return {
         kind: "done",
@@ -485,18 +488,10 @@ export class Outbound {
     this.#track(this.#options.ledger.settle([], { destinations: forgotten }));
   }
 
-  /** A fault of this system: a line in the log, and what the sender may be told. */
-  #ourFault(lane: Lane, what: string, error: unknown): string {
-    log.error("{what} by a fault of this system", { what, destination: lane.name, error: stackOf(error) });
-    return `${what} by a fault of this system: ${error instanceof Error ? error.message : String(error)}`;
-  }
-
   #track(work: Promise<void>): void {
     const done = work.catch((error) => {
-      log.error("delivery failed", { error: stackOf(error) });
+      log.error("delivery failed", { error: error instanceof Error ? error.stack : String(error) });
     }).finally(() => this.#work.delete(done));
     this.#work.add(done);
   }
 }
-
-const stackOf = (error: unknown) => error instanceof Error ? error.stack : String(error);

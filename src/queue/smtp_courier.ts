@@ -229,8 +229,9 @@ export class SmtpCourier implements Courier {
         case "content":
           for await (const part of outgoing.parts()) {
             if (driver.session.contentUseless === "yes") break;
-            driver.session.content(part);
+            // Before it and not behind it, so that the end of the message leaves together with its last part.
             await driver.flush();
+            driver.session.content(part);
           }
           driver.session.endContent();
           break;

@@ -6,69 +6,122 @@
 import { systemRandom } from "../../src/base/random.ts";
 import { hashPassword } from "../../src/sasl/password.ts";
 import { openSqliteStore, storePath } from "../../src/store/sqlite/open.ts";
+import { CONNECTIONS } from "./load.ts";
 
 const binary = Deno.env.get("EMSMAIL_BINARY") ?? new URL("../../dist/emsmail", import.meta.url).pathname;
-const PORTS = { smtp: 24025, pop3: 24110 };
+
+/** A domain whose mail goes to a host. */
+export interface Relay {
+  readonly domain: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface ApplianceOptions {
+  readonly users: number;
+  readonly folder: string;
+  readonly threads?: number;
+  /** Its ports are this one and those after it. @default 24025 */
+  readonly basePort?: number;
+  readonly relays?: readonly Relay[];
+  /** The setting `queue.retry`. @default the program's own */
+  readonly retry?: string;
+}
 
 export interface Appliance {
   readonly smtpPort: number;
   readonly pop3Port: number;
   readonly domain: string;
   readonly pid: number;
-  /** Resolves when every accepted message is in its maildrop. */
+  /** From its start until it said `ready`, in milliseconds. */
+  readonly readyMs: number;
+  /** Resolves when every accepted message is in its maildrop, or with the host it was for. */
   drained(): Promise<void>;
+  /** Runs a command of the same program, with the same configuration; gives what it printed. */
+  command(args: readonly string[]): Promise<string>;
   stop(): Promise<void>;
 }
 
-export async function startAppliance(
-  options: { readonly users: number; readonly folder: string; readonly threads?: number },
-): Promise<Appliance> {
-  const config = `${options.folder}/emsmail.yaml`;
-  await Deno.writeTextFile(
-    config,
-    `hostname: mx.peer.test
+/** Starts it in a fresh folder. */
+export async function startAppliance(options: ApplianceOptions): Promise<Appliance> {
+  const { folder, basePort = 24025 } = options;
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(configPath(folder), configuration(options, basePort));
+  await addAccounts(`${folder}/data`, options.users);
+  return await serve(folder, basePort);
+}
+
+/** Starts one that was stopped again, as it was. */
+export function restartAppliance({ folder, basePort = 24025 }: ApplianceOptions): Promise<Appliance> {
+  return serve(folder, basePort);
+}
+
+function configPath(folder: string): string {
+  return `${folder}/emsmail.yaml`;
+}
+
+function configuration(options: ApplianceOptions, basePort: number): string {
+  const { folder, threads, relays = [], retry } = options;
+  const routes = relays.map(({ domain, address, port }) =>
+    `    - { domain: ${domain}, host: ${address}, port: ${port} }\n`
+  ).join("");
+  return `hostname: mx.peer.test
 domains: [peer.test]
-data: ${options.folder}/data
+data: ${folder}/data
 receivers: 200
 receiversPerClient: 200
-${options.threads === undefined ? "" : `threads: ${options.threads}\n`}listen:
-  smtp: ["127.0.0.1:${PORTS.smtp}"]
+${threads === undefined ? "" : `threads: ${threads}\n`}listen:
+  smtp: ["127.0.0.1:${basePort}"]
   submission: []
   submissions: []
-  pop3: ["127.0.0.1:${PORTS.pop3}"]
+  pop3: ["127.0.0.1:${basePort + 1}"]
   pop3s: []
-`,
-  );
-  await addAccounts(`${options.folder}/data`, options.users);
-  const log = await Deno.open(`${options.folder}/emsmail.log`, { create: true, write: true, truncate: true });
+relay:
+  clients: [127.0.0.0/8]
+${routes === "" ? "" : `  routes:\n${routes}`}queue:
+  connectionsPerHost: ${CONNECTIONS}
+${retry === undefined ? "" : `  retry: ${retry}\n`}`;
+}
+
+async function serve(folder: string, basePort: number): Promise<Appliance> {
+  const started = performance.now();
   const server = new Deno.Command("sh", {
-    args: ["-c", `exec "$0" serve --config "$1" 2>"$2"`, binary, config, `${options.folder}/emsmail.log`],
+    args: ["-c", `exec "$0" serve --config "$1" 2>"$2"`, binary, configPath(folder), `${folder}/emsmail.log`],
     stdout: "piped",
   }).spawn();
-  log.close();
   const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
   for (let said = ""; !/^ready/m.test(said);) {
     const { value, done } = await reader.read();
     if (done) {
-      throw new Error(
-        `emsmail serve ended: ${said}${await Deno.readTextFile(`${options.folder}/emsmail.log`)}`,
-      );
+      throw new Error(`emsmail serve ended: ${said}${await Deno.readTextFile(`${folder}/emsmail.log`)}`);
     }
     said += value;
   }
   return {
-    smtpPort: PORTS.smtp,
-    pop3Port: PORTS.pop3,
+    smtpPort: basePort,
+    pop3Port: basePort + 1,
     domain: "peer.test",
     pid: server.pid,
+    readyMs: performance.now() - started,
     async drained() {
-      // The last accepted message is delivered when the log's two counts meet.
+      // The last accepted message has gone where it belongs when the log's counts meet.
       for (let tries = 0; tries < 600; tries++) {
-        const text = await Deno.readTextFile(`${options.folder}/emsmail.log`);
-        if (count(text, "message accepted") === count(text, "message delivered")) return;
+        const text = await Deno.readTextFile(`${folder}/emsmail.log`);
+        const gone = count(text, "message delivered") + count(text, "message relayed");
+        if (count(text, "message accepted") === gone) return;
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
       throw new Error("messages were not delivered within a minute");
+    },
+    async command(args) {
+      const { code, stdout, stderr } = await new Deno.Command(binary, {
+        args: [...args, "--config", configPath(folder)],
+      }).output();
+      const text = new TextDecoder().decode(stdout);
+      if (code !== 0) {
+        throw new Error(`emsmail ${args.join(" ")}: ${new TextDecoder().decode(stderr)}${text}`);
+      }
+      return text;
     },
     async stop() {
       server.kill("SIGTERM");

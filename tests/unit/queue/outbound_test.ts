@@ -2,10 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import { FakeClock } from "../../../src/base/clock.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { reply } from "../../../src/mail/reply.ts";
-import type { Connected, Courier, Sent } from "../../../src/queue/courier_types.ts";
+import type { Connected, Courier, OutboundSettings, Sent } from "../../../src/queue/courier_types.ts";
 import type { Job } from "../../../src/queue/destination.ts";
 import { Ledger } from "../../../src/queue/ledger.ts";
-import { Outbound, type OutboundSettings } from "../../../src/queue/outbound.ts";
+import { Outbound } from "../../../src/queue/outbound.ts";
 import type { QueuedMessage } from "../../../src/store/types.ts";
 import { gate } from "../server/fixture.ts";
 import {
