@@ -232,7 +232,7 @@ function doneText(target: QueueTarget, done: number): string {
     case "hold":
       return `${what} ${done === 1 ? "is" : "are"} held: nothing goes out until 'emsmail queue release'.`;
     case "release":
-      return `${what} ${done === 1 ? "is" : "are"} released and will be tried now.`;
+      return `${what} ${done === 1 ? "is" : "are"} released, and tried when the destination's turn comes.`;
     case "drop":
       return `${what} dropped. Nobody is told.`;
     case "reroute":

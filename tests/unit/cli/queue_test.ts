@@ -214,7 +214,7 @@ Deno.test("queue retry, hold, release and reroute say what was done", async () =
   assertEquals(await done("queue list --state deferred"), "Nothing in the queue matches.\n");
   assertEquals(
     await done("queue release --domain example.net"),
-    "1 recipient of 1 message is released and will be tried now.\n",
+    "1 recipient of 1 message is released, and tried when the destination's turn comes.\n",
   );
   assertEquals(
     await done(`queue reroute ${ids[0]} --to [2001:db8::25]`),
