@@ -4,7 +4,8 @@
  * Invariants, for any octets that a server sends and any moment at which the connection is lost:
  * 1. Nothing throws.
  * 2. Input fed whole, octet by octet and cut up at random gives the same events, the same output and the same dialogue. (But for
- *    what follows the 220 to STARTTLS in one piece with it, which ends the session.)
+ *    what follows the 220 to STARTTLS in one piece with it, which ends the session, and for a reply that comes before what it
+ *    would answer, which does too.)
  * 3. Each transaction that was begun gets one `done` with one result a recipient; after the connection is lost none is open.
  * 4. Nothing comes after `failed` and `closed`, and one of them comes.
  * 5. Each line sent outside of content begins with a command that the session may say there, or answers a 334.
@@ -246,10 +247,12 @@ function runCase(testCase: Case, seed: number): void {
   const comparable = ({ events, sent, dialogue }: Transcript) => JSON.stringify([events, sent, dialogue]);
   const choose = new Chooser(seed ^ 0x5eed);
   const cut = () => choose.once(3) ? 1 : 1 + choose.below(60);
-  for (const [name, other] of [["octet by octet", "octets"], ["cut up", cut]] as const) {
-    const transcript = converse(script, { ...options, cut: other });
+  const octets = converse(script, { ...options, cut: "octets" });
+  const others = { "octet by octet": octets, "cut up": converse(script, { ...options, cut }) };
+  for (const [name, transcript] of Object.entries(others)) {
     checkEvents(transcript, testCase);
-    if (injected) continue;
+    // What comes before the command that it would answer is taken for what it is when it comes, and that differs.
+    if (injected || octets.early === "yes") continue;
     if (comparable(transcript) !== comparable(whole)) {
       fail(2, `other ${name}: ${comparable(transcript)}\nwhole: ${comparable(whole)}`);
     }

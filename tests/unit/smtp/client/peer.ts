@@ -37,6 +37,8 @@ export interface Transcript {
   readonly events: readonly ClientEvent[];
   readonly dialogue: string;
   readonly session: SmtpClientSession;
+  /** Whether the caller was asked to act while octets of a segment were still to come: they came before what they answer. */
+  readonly early: "no" | "yes";
 }
 
 /** Lets a session talk to a server that says these segments, whatever it is told. */
@@ -47,6 +49,7 @@ export function converse(script: readonly string[], options: ConverseOptions = {
   let under: Outgoing | undefined;
   let over = false;
   let sent = "";
+  let early: Transcript["early"] = "no";
   const act = (event: ClientEvent) => {
     if (event.kind === "starttls") session.secured("TLSv1.3");
     else if (event.kind === "content") {
@@ -60,12 +63,13 @@ export function converse(script: readonly string[], options: ConverseOptions = {
       else if (options.quit === "quit") session.quit();
     } else over = true;
   };
-  const drain = () => {
+  const drain = (left = 0) => {
     for (;;) {
       const event = session.next();
       if (typeof event === "string") break;
       if (over) throw new Error(`${event.kind} after the end`);
       events.push(event);
+      if (left > 0 && ["ready", "done", "content"].includes(event.kind)) early = "yes";
       act(event);
     }
     const octets = session.takeOutput();
@@ -85,7 +89,7 @@ export function converse(script: readonly string[], options: ConverseOptions = {
       const size = cut === "whole" ? left : cut === "octets" ? 1 : Math.min(left, cut(left));
       session.receive(fromLatin1(segment.slice(at, at + size)));
       at += size;
-      drain();
+      drain(segment.length - at);
     }
     all.push(takeSent());
   }
@@ -93,7 +97,7 @@ export function converse(script: readonly string[], options: ConverseOptions = {
     session.connectionLost(options.lost);
     drain();
   }
-  return { sent: all, events, dialogue: session.takeDialogue(), session };
+  return { sent: all, events, dialogue: session.takeDialogue(), session, early };
 }
 
 /** The same whole and octet by octet, and the same both times. */
