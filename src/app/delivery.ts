@@ -21,7 +21,7 @@ import {
 } from "../net/dns.ts";
 import { dial } from "../net/dial.ts";
 import { httpsRequest } from "../net/https.ts";
-import { dnsAddresses, systemAddresses } from "../net/lookup.ts";
+import { dnsAddresses, hostAddresses } from "../net/lookup.ts";
 import { Connector } from "../queue/connector.ts";
 import { Delivery, type DeliverySettings } from "../queue/delivery.ts";
 import type { Resolved } from "../queue/dispatcher.ts";
@@ -84,7 +84,7 @@ export async function startDelivery(
   const connector = new Connector({
     dial,
     dns,
-    lookUp: (host) => config().dns.servers.length === 0 ? systemAddresses(host) : dnsAddresses(host, dns),
+    lookUp: (host) => hostAddresses(host, { dns, servers: config().dns.servers }),
     clock: systemClock,
     random: systemRandom,
     settings: () => connectorSettings(config(), ca()),

@@ -30,3 +30,13 @@ export function seededRandom(seed: number): Random {
   };
   return { fraction, bytes: (length) => Uint8Array.from({ length }, () => Math.floor(fraction() * 256)) };
 }
+
+/** An order of chance (Fisher and Yates). */
+export function shuffled<T>(items: T[], random: Random): T[] {
+  const result = [...items];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = Math.floor(random.fraction() * (i + 1));
+    [result[i], result[j]] = [result[j]!, result[i]!];
+  }
+  return result;
+}

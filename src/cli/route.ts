@@ -15,12 +15,11 @@ import {
 } from "../admin/route.ts";
 import { systemClock } from "../base/clock.ts";
 import { printableLine } from "../base/printable.ts";
-import { systemRandom } from "../base/random.ts";
+import { shuffled, systemRandom } from "../base/random.ts";
 import { wrapWords } from "../base/wrap.ts";
 import type { Config } from "../config/config.ts";
 import { DnsClient, systemServers } from "../net/dns.ts";
-import { dnsAddresses, systemAddresses } from "../net/lookup.ts";
-import { shuffled } from "../queue/connector.ts";
+import { hostAddresses } from "../net/lookup.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { storePath } from "../store/sqlite/open.ts";
 import { withStore } from "./context.ts";
@@ -68,8 +67,7 @@ function dnsClient({ dns }: Config): DnsClient {
 
 /** As the server does it. */
 function probeBy(dns: DnsClient, config: Config): Probe {
-  const lookUp = (host: string) =>
-    config.dns.servers.length === 0 ? systemAddresses(host) : dnsAddresses(host, dns);
+  const lookUp = (host: string) => hostAddresses(host, { dns, servers: config.dns.servers });
   return { dns, lookUp, shuffle: (items) => shuffled(items, systemRandom) };
 }
 

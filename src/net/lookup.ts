@@ -4,7 +4,7 @@
  * @module
  */
 import { lookup } from "node:dns/promises";
-import type { Dns } from "./dns.ts";
+import type { Dns, DnsServer } from "./dns.ts";
 
 /**
  * As this machine looks names up: /etc/hosts, then DNS.
@@ -29,4 +29,15 @@ export async function dnsAddresses(host: string, dns: Dns): Promise<readonly str
   const failed = answers.find((answer) => answer.status === "failed");
   if (addresses.length === 0 && failed?.status === "failed") throw new Error(failed.reason);
   return addresses;
+}
+
+/**
+ * By the resolvers of the configuration where it names any, else as this machine looks names up.
+ * @throws {Error} where it could not be found out; a name that nobody knows gives none
+ */
+export function hostAddresses(
+  host: string,
+  { dns, servers }: { readonly dns: Dns; readonly servers: readonly DnsServer[] },
+): Promise<readonly string[]> {
+  return servers.length === 0 ? systemAddresses(host) : dnsAddresses(host, dns);
 }

@@ -12,7 +12,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
-import type { Random } from "../base/random.ts";
+import { type Random, shuffled } from "../base/random.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { formatListenAddress } from "../net/listener.ts";
 import type { QueuedMessage } from "../store/types.ts";
@@ -378,14 +378,4 @@ function attemptsOf({ message, recipients }: Job, trials: readonly Trial[]) {
     key: message.key,
     indexes: recipients.map(({ index }) => index),
   }));
-}
-
-/** An order of chance (Fisher and Yates). */
-export function shuffled<T>(items: T[], random: Random): T[] {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = Math.floor(random.fraction() * (i + 1));
-    [result[i], result[j]] = [result[j]!, result[i]!];
-  }
-  return result;
 }

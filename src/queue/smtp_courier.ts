@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isAscii, utf8 } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { isPositive, isTemporary, reply } from "../mail/reply.ts";
 import type { RecipientResult, Transaction } from "../smtp/client/types.ts";
@@ -204,8 +205,8 @@ export class SmtpCourier implements Courier {
     const paths = recipients.flatMap((
       { recipient, reversePath },
     ) => [recipient, reversePath ?? message.reversePath]);
-    if (!paths.every(isAscii)) return true;
-    for await (const part of outgoing.parts()) if (part.some((octet) => octet > 127)) return true;
+    if (!paths.every((path) => isAscii(utf8(path)))) return true;
+    for await (const part of outgoing.parts()) if (!isAscii(part)) return true;
     return false;
   }
 
@@ -303,11 +304,6 @@ function transactionOf(
     ...byMs === undefined ? {} : { deliverBySeconds: Math.round((byMs - nowMs) / 1000) },
     recipients: recipients.map(({ recipient, requests }) => ({ recipient, requests })),
   };
-}
-
-function isAscii(text: string): boolean {
-  // deno-lint-ignore no-control-regex -- U+0000 to U+007F is what ASCII is
-  return /^[\u0000-\u007f]*$/.test(text);
 }
 
 /** A result of our own making: the try is repeated. */

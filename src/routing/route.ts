@@ -225,38 +225,29 @@ function senders({ recipient, sender, topology }: Question): Route | undefined {
 
 // ---------------------------------------------------------------- what is left, by mode
 
-function direct({ recipient, domain, topology }: Question): Route {
-  const backup = backupBy(topology.fallback, "unreachable");
-  return {
-    channel: "smtp",
-    recipient,
-    accept: "users",
-    hop: { kind: "mx", domain },
-    ...backup,
-    rule: "direct",
-  };
+function direct(question: Question): Route {
+  return byDns(question, { rule: "direct", ...backupBy(question.topology.fallback, "unreachable") });
 }
 
-function combined({ recipient, domain, topology }: Question): Route {
-  const backup = backupBy(topology.buffer, "unreachable");
-  return {
-    channel: "smtp",
-    recipient,
-    accept: "users",
-    hop: { kind: "mx", domain },
-    ...backup,
-    rule: "combined",
-  };
+function combined(question: Question): Route {
+  return byDns(question, { rule: "combined", ...backupBy(question.topology.buffer, "unreachable") });
 }
 
-function buffered({ recipient, domain, topology }: Question): Route {
-  const { buffer, outbound } = topology;
+function byDns(
+  { recipient, domain }: Question,
+  how: { readonly rule: string; readonly backup?: BackupHop },
+): Route {
+  return { channel: "smtp", recipient, accept: "users", hop: { kind: "mx", domain }, ...how };
+}
+
+function buffered(question: Question): Route {
+  const { recipient, topology: { buffer, outbound } } = question;
   const rule = `buffer ${outbound}`;
-  const to = { channel: "smtp", recipient, accept: "users", rule } as const;
-  if (outbound === "direct-first") {
-    return { ...to, hop: { kind: "mx", domain }, ...backupBy(buffer, "no-host") };
+  if (outbound === "direct-first") return byDns(question, { rule, ...backupBy(buffer, "no-host") });
+  if (buffer !== undefined) {
+    const hop = { kind: "host", host: buffer, duty: "passes-on" } as const;
+    return { channel: "smtp", recipient, accept: "users", hop, rule };
   }
-  if (buffer !== undefined) return { ...to, hop: { kind: "host", host: buffer, duty: "passes-on" } };
   // RFC 3463 3.4: 4.3.5 is a system incorrectly configured. The configuration's own check leaves no way here.
   const sentence =
     "This system is to give all outbound mail to a buffer host, and no buffer host is configured";
