@@ -185,19 +185,14 @@ export async function checkRecipient(recipient: Address, check: RecipientCheck):
   const { accounts, forwards, route, refusal } = await findDestination(recipient, where);
   if (refusal !== undefined) return refusal;
   // What an alias leads to is not asked about: who made the alias has decided that.
-  if (route.channel === "smtp" && route.accept === "users" && check.mayRelay === "no") return relayingDenied;
+  if (route.channel === "smtp" && route.accept === "users" && check.mayRelay === "no") {
+    return replies.relayingDenied;
+  }
   if (forwards.length > 0) return undefined;
   for (const account of accounts) if (await hasRoom(account, check)) return undefined;
   // Of several people behind one address, the ones with room get the mail; only when nobody has any is it refused.
   return replies.overQuota;
 }
-
-/** RFC 3463 3.8: delivery not authorized. */
-const relayingDenied = reply(
-  550,
-  "5.7.1",
-  "Relaying denied: log in, or send from an address that this system relays for",
-);
 
 async function hasRoom(account: Account, { context, announcedOctets }: RecipientCheck): Promise<boolean> {
   const defaults = context.config().accounts;

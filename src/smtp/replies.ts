@@ -215,10 +215,11 @@ export function mechanismUnknown(offered: readonly string[]): Reply {
 
 export const unknownUser: Reply = reply(550, "5.1.1", "No such user here");
 export const overQuota: Reply = reply(452, "4.2.2", "The mailbox is full, please try again later");
-export const relayRefused: Reply = reply(
+/** A recipient elsewhere, from a client that may not relay. RFC 3463 3.8: delivery not authorized. */
+export const relayingDenied: Reply = reply(
   550,
   "5.7.1",
-  "Relaying refused: mail for that domain is not taken here without authentication",
+  "Relaying denied: log in, or send from an address that this system relays for",
 );
 /** RFC 6409 6.1: an account sends only as addresses that are its own. */
 export const senderNotYours: Reply = reply(

@@ -16,7 +16,8 @@
  *
  * @module
  */
-import { concat, fromLatin1 } from "../../src/base/bytes.ts";
+import { drive } from "./drive.ts";
+import { fromLatin1 } from "../../src/base/bytes.ts";
 import { DIALOGUE_OCTETS } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import type { ClientSettings } from "../../src/smtp/client/session.ts";
@@ -259,28 +260,12 @@ function runCase(testCase: Case, seed: number): void {
   }
 }
 
-function numberOption(name: string, fallback: number): number {
-  const at = Deno.args.indexOf(`--${name}`);
-  const value = at < 0 ? fallback : Number(Deno.args[at + 1]);
-  if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} needs a number`);
-  return value;
-}
-
-const seconds = numberOption("seconds", 10);
-const firstSeed = numberOption("seed", Date.now() % 1e9);
-const endMs = performance.now() + seconds * 1000;
-let executions = 0;
-for (let seed = firstSeed; executions === 0 || performance.now() < endMs; seed++) {
-  const testCase = makeCase(seed);
-  executions++;
-  try {
-    runCase(testCase, seed);
-  } catch (error) {
-    console.error(`smtp_client_fuzz: failed with --seed ${seed} after ${executions} executions`);
-    console.error(error instanceof Error ? error.stack : error);
-    console.error(`options: ${JSON.stringify(testCase.options).slice(0, 2000)}`);
-    for (const text of testCase.script) console.error(`input: ${concat([fromLatin1(text)]).toHex()}`);
-    Deno.exit(1);
-  }
-}
-console.log(`smtp_client_fuzz: ${executions} executions from seed ${firstSeed}, no failure`);
+drive({
+  name: "smtp_client_fuzz",
+  make: makeCase,
+  run: runCase,
+  show: ({ options, script }) => [
+    `options: ${JSON.stringify(options).slice(0, 2000)}`,
+    ...script.map((text) => `input: ${fromLatin1(text).toHex()}`),
+  ],
+});

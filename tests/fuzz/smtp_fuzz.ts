@@ -17,6 +17,7 @@
  *
  * @module
  */
+import { drive } from "./drive.ts";
 import { AUTH_LINE_OCTETS } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { concat, fromLatin1 } from "../../src/base/bytes.ts";
@@ -262,7 +263,7 @@ function makeCase(seed: number): Case {
     futureRelease: choose.oneOf([undefined, { maxSeconds: 3600, latestMs: Date.UTC(2027, 0, 1) }]),
   };
   const refused = choose.oneOf(["none", "none", "mail", "rcpt", "data", "data-end", "vrfy", "auth"]);
-  const refusal = choose.oneOf([replies.localError, replies.relayRefused, replies.shuttingDown]);
+  const refusal = choose.oneOf([replies.localError, replies.relayingDenied, replies.shuttingDown]);
   const answer = (event: SmtpEvent) => event.kind === refused ? refusal : undefined;
   return { segments, options: { settings, answer, tls: choose.once(4) ? "TLSv1.3" : undefined } };
 }
@@ -344,28 +345,12 @@ function runCase(testCase: Case, seed: number): void {
   }
 }
 
-function numberOption(name: string, fallback: number): number {
-  const at = Deno.args.indexOf(`--${name}`);
-  const value = at < 0 ? fallback : Number(Deno.args[at + 1]);
-  if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} needs a number`);
-  return value;
-}
-
-const seconds = numberOption("seconds", 10);
-const firstSeed = numberOption("seed", Date.now() % 1e9);
-const endMs = performance.now() + seconds * 1000;
-let executions = 0;
-for (let seed = firstSeed; executions === 0 || performance.now() < endMs; seed++) {
-  const testCase = makeCase(seed);
-  executions++;
-  try {
-    runCase(testCase, seed);
-  } catch (error) {
-    console.error(`smtp_fuzz: failed with --seed ${seed} after ${executions} executions`);
-    console.error(error instanceof Error ? error.stack : error);
-    console.error(`settings: ${JSON.stringify(testCase.options.settings)} tls: ${testCase.options.tls}`);
-    for (const segment of testCase.segments) console.error(`input: ${segment.toHex()}`);
-    Deno.exit(1);
-  }
-}
-console.log(`smtp_fuzz: ${executions} executions from seed ${firstSeed}, no failure`);
+drive({
+  name: "smtp_fuzz",
+  make: makeCase,
+  run: runCase,
+  show: ({ options, segments }) => [
+    `settings: ${JSON.stringify(options.settings)} tls: ${options.tls}`,
+    ...segments.map((segment) => `input: ${segment.toHex()}`),
+  ],
+});
