@@ -8,7 +8,19 @@
  * @module
  */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { bodyOf, field, message, mustRun, PASSWORD, runProgram, Server, type Service } from "./harness.ts";
+import {
+  bodyOf,
+  field,
+  message,
+  mustRun,
+  PASSWORD,
+  runProgram,
+  type Server,
+  type Service,
+  type Use,
+  withPeers,
+  withServer,
+} from "./harness.ts";
 import { submit, untilStates } from "./peers/direct.ts";
 import { startDns } from "./peers/dns.ts";
 import { isolated } from "./peers/isolated.ts";
@@ -56,40 +68,27 @@ interface Peer {
   stop(): Promise<void>;
 }
 
-interface Given {
-  readonly server: Server;
-  use<T extends Peer>(peer: Promise<T>): Promise<T>;
-}
-
 /** Registers a test with a server and a DNS that knows {@linkcode RECORDS}. */
 function combined(
   name: string,
   { needs = [] }: { readonly needs?: readonly string[] },
-  run: (given: Given) => Promise<void>,
+  run: (given: { readonly server: Server; readonly use: Use }) => Promise<void>,
 ): void {
-  isolated(`combined: ${name}`, { file, needs: ["dnsmasq", "smtp-sink", ...needs] }, async () => {
-    const peers: Peer[] = [];
-    const use: Given["use"] = async (peer) => {
-      peers.push(await peer);
-      return await peer;
-    };
-    const server = await Server.create({ config: COMBINED });
-    const listen = server.config["listen"] as Record<Service, string[]>;
-    for (const [service, port] of Object.entries(PORTS)) listen[service as Service].push(`${PUBLIC}:${port}`);
-    await server.writeConfig();
-    try {
-      await use(startDns(RECORDS, { address: RESOLVER }));
-      await server.start();
-      await run({ server, use });
-      await server.stop();
-    } catch (error) {
-      console.error(`---- the server's output\n${await server.output()}----`);
-      throw error;
-    } finally {
-      await server.remove();
-      for (const peer of peers.toReversed()) await peer.stop();
-    }
-  });
+  isolated(
+    `combined: ${name}`,
+    { file, needs: ["dnsmasq", "smtp-sink", ...needs] },
+    () =>
+      withPeers(async (use) => {
+        await use(startDns(RECORDS, { address: RESOLVER }));
+        await withServer({ config: COMBINED, prepare: listenPublicly }, (server) => run({ server, use }));
+      }),
+  );
+}
+
+function listenPublicly(server: Server): Promise<void> {
+  const listen = server.config["listen"] as Record<Service, string[]>;
+  for (const [service, port] of Object.entries(PORTS)) listen[service as Service].push(`${PUBLIC}:${port}`);
+  return Promise.resolve();
 }
 
 /** A connection over the Internet, its greeting read. */

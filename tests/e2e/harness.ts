@@ -41,6 +41,10 @@ export interface ServerOptions {
   readonly users?: readonly string[];
   /** Options of `emsmail serve` after `--config`. */
   readonly serveOptions?: readonly string[];
+  /** Before the first start; the configuration is written anew after it. */
+  readonly prepare?: (server: Server) => Promise<void>;
+  /** Whether the server runs already when the test begins. @default {"at-once"} */
+  readonly start?: "at-once" | "by-test";
 }
 
 export interface TestOptions extends ServerOptions {
@@ -70,7 +74,9 @@ export async function withServer(
 ): Promise<void> {
   const server = await Server.create(options);
   try {
-    await server.start();
+    await options.prepare?.(server);
+    await server.writeConfig();
+    if (options.start !== "by-test") await server.start();
     await run(server);
     await server.stop();
   } catch (error) {
@@ -78,6 +84,27 @@ export async function withServer(
     throw error;
   } finally {
     await server.remove();
+  }
+}
+
+/** What a test starts beside the server. */
+export interface Peer {
+  stop(): Promise<void>;
+}
+
+/** Takes a peer in care: it is stopped when the test is over. */
+export type Use = <T extends Peer>(peer: Promise<T>) => Promise<T>;
+
+/** Runs `run`, and stops what it has taken into use, the last one first, whatever happened. */
+export async function withPeers(run: (use: Use) => Promise<void>): Promise<void> {
+  const peers: Peer[] = [];
+  try {
+    await run(async (peer) => {
+      peers.push(await peer);
+      return await peer;
+    });
+  } finally {
+    for (const peer of peers.toReversed()) await peer.stop();
   }
 }
 

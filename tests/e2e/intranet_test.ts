@@ -8,7 +8,18 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { MessageTrace } from "../../src/admin/trace.ts";
-import { bodyOf, field, message, mustRun, PASSWORD, Server, until } from "./harness.ts";
+import {
+  bodyOf,
+  field,
+  message,
+  mustRun,
+  PASSWORD,
+  type Server,
+  until,
+  type Use,
+  withPeers,
+  withServer,
+} from "./harness.ts";
 import { loggedIn, submit, traceOf, untilStates } from "./peers/direct.ts";
 import { startDns } from "./peers/dns.ts";
 import { isolated, type Traffic, watchTraffic } from "./peers/isolated.ts";
@@ -42,35 +53,12 @@ const WHY =
   "is outside: this system is on an intranet and delivers only to example.test, plant.example.test, " +
   "subdomains of lab.example.test";
 
-interface Peer {
-  stop(): Promise<void>;
-}
-
-/** Runs with a server and whatever `use` starts, and ends all of it. */
-async function withIntranet(
+/** Runs with a server that is to be started, and peers. */
+function withIntranet(
   config: Readonly<Record<string, unknown>>,
-  run: (
-    given: { readonly server: Server; use<T extends Peer>(peer: Promise<T>): Promise<T> },
-  ) => Promise<void>,
+  run: (given: { readonly server: Server; readonly use: Use }) => Promise<void>,
 ): Promise<void> {
-  const peers: Peer[] = [];
-  const server = await Server.create({ config });
-  try {
-    await run({
-      server,
-      async use(peer) {
-        peers.push(await peer);
-        return await peer;
-      },
-    });
-    await server.stop();
-  } catch (error) {
-    console.error(`---- the server's output\n${await server.output()}----`);
-    throw error;
-  } finally {
-    await server.remove();
-    for (const peer of peers.toReversed()) await peer.stop();
-  }
+  return withPeers((use) => withServer({ config, start: "by-test" }, (server) => run({ server, use })));
 }
 
 /** What was reached but for the test's own connections to the server. */

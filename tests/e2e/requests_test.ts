@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { bodyOf, e2eBare, field, message, Server, until } from "./harness.ts";
+import { bodyOf, e2eBare, field, message, type Server, until, withPeers, withServer } from "./harness.ts";
 import { startDns } from "./peers/dns.ts";
 import { directBy, type Handed, submit, traced, untilStates } from "./peers/outbound.ts";
 import { SmtpHost, type SmtpHostOptions } from "./peers/smtp_host.ts";
@@ -38,33 +38,16 @@ function between(
   },
   run: (bed: Bed) => Promise<void>,
 ): void {
-  e2eBare(name, { needs: NEEDS }, async () => {
-    const dns = await startDns([`${DOMAIN} MX 10 mx.${DOMAIN}`, `mx.${DOMAIN} A ${ADDRESS}`], {
-      address: DNS,
-    });
-    let host: SmtpHost | undefined;
-    let server: Server | undefined;
-    try {
-      host = await SmtpHost.start({
-        address: ADDRESS,
-        hostname: `mx.${DOMAIN}`,
-        offers: FULL,
-        ...given.host,
-      });
+  e2eBare(name, { needs: NEEDS }, () =>
+    withPeers(async (use) => {
+      const records = [`${DOMAIN} MX 10 mx.${DOMAIN}`, `mx.${DOMAIN} A ${ADDRESS}`];
+      await use(startDns(records, { address: DNS }));
+      const host = await use(
+        SmtpHost.start({ address: ADDRESS, hostname: `mx.${DOMAIN}`, offers: FULL, ...given.host }),
+      );
       const config = directBy(DNS, { queue: { retry: ["1s"], ...given.queue }, ...given.more });
-      server = await Server.create({ config });
-      await server.start();
-      await run({ server, host });
-      await server.stop();
-    } catch (error) {
-      console.error(`---- the server's output\n${await server?.output()}----`);
-      throw error;
-    } finally {
-      await server?.remove();
-      await host?.stop();
-      await dns.stop();
-    }
-  });
+      await withServer({ config }, (server) => run({ server, host }));
+    }));
 }
 
 function untilTaken(host: SmtpHost, count: number): Promise<void> {

@@ -8,7 +8,17 @@
 import { assertEquals } from "@std/assert";
 import type { MessageTrace } from "../../../src/admin/trace.ts";
 import type { RecipientState } from "../../../src/store/types.ts";
-import { e2eBare, PASSWORD, Server, stuff, type TestOptions, until } from "../harness.ts";
+import {
+  e2eBare,
+  PASSWORD,
+  type Server,
+  stuff,
+  type TestOptions,
+  until,
+  type Use,
+  withPeers,
+  withServer,
+} from "../harness.ts";
 import { plainResponse, type Wire } from "../wire.ts";
 import { type FakeDns, startDns } from "./dns.ts";
 
@@ -16,45 +26,24 @@ import { type FakeDns, startDns } from "./dns.ts";
 export interface Direct {
   readonly server: Server;
   readonly dns: FakeDns;
-  /** Has something stopped when the test ends, whatever happens. */
-  use<T extends { stop(): Promise<void> }>(peer: Promise<T>): Promise<T>;
+  readonly use: Use;
 }
 
 export interface DirectOptions extends TestOptions {
   /** Lines as {@linkcode startDns} takes them. */
   readonly records?: readonly string[];
-  /** Before the server's first start. */
-  readonly prepare?: (server: Server) => Promise<void>;
 }
 
 /** Registers a test with a server in direct mode. */
 export function direct(name: string, options: DirectOptions, run: (direct: Direct) => Promise<void>): void {
   const needs = ["dnsmasq", "smtp-sink", "root", ...options.needs ?? []];
-  e2eBare(name, { ...options, needs }, async () => {
-    const peers: { stop(): Promise<void> }[] = [];
-    const use = async <T extends { stop(): Promise<void> }>(peer: Promise<T>): Promise<T> => {
-      peers.push(await peer);
-      return await peer;
-    };
-    let server: Server | undefined;
-    try {
+  e2eBare(name, { ...options, needs }, () =>
+    withPeers(async (use) => {
       const dns = await use(startDns(options.records ?? []));
       const relay = { mode: "direct", ...options.config?.["relay"] as Record<string, unknown> | undefined };
       const config = { ...options.config, relay, dns: { servers: [dns.address] } };
-      server = await Server.create({ ...options, config });
-      await options.prepare?.(server);
-      await server.writeConfig();
-      await server.start();
-      await run({ server, dns, use });
-      await server.stop();
-    } catch (error) {
-      console.error(`---- the server's output\n${await server?.output()}----`);
-      throw error;
-    } finally {
-      await server?.remove();
-      for (const peer of peers.toReversed()) await peer.stop();
-    }
-  });
+      await withServer({ ...options, config }, (server) => run({ server, dns, use }));
+    }));
 }
 
 export interface Submission {
