@@ -20,6 +20,8 @@ export const RANKS: Readonly<Record<string, number>> = {
   mime: 2,
   sasl: 2,
   config: 2,
+  contacts: 2,
+  print: 2,
   smtp: 3,
   pop3: 3,
   tn3270: 3,
