@@ -15,7 +15,7 @@ export const FIGURE_COLUMNS = 78;
 /** A way between a box and the middle one. */
 export interface Link {
   /** As the middle box sees it; `closed` is one that is not there, and said to be so. */
-  readonly direction: "in" | "out" | "closed";
+  readonly direction: "in" | "out" | "both" | "closed";
   readonly words: string;
 }
 
@@ -166,9 +166,8 @@ function markEnds(
   const other = side === "above" ? "below" : "above";
   for (const { link, x } of boxes.flatMap(linksOf)) {
     if (link.direction === "closed") continue;
-    const isIn = link.direction === "in";
-    outer[x] = isIn ? signs.away[side] : signs.arrow[side];
-    inner[x] = isIn ? signs.arrow[other] : signs.away[other];
+    outer[x] = link.direction === "in" ? signs.away[side] : signs.arrow[side];
+    inner[x] = link.direction === "out" ? signs.away[other] : signs.arrow[other];
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The names people have here: what an account or alias may be called, and its one canonical form.
+ * The names people have here: what an account, alias, shadow, list or nickname may be called, and its one canonical form.
  *
  * Guarantees: a name that passes is a mailbox that can be written to, logged in with, and typed at a shell or terminal;
  * two names that differ only in case are one.
@@ -43,6 +43,44 @@ export function parseAliasName(text: string, rules: NameRules): string {
   return `@${checkDomain(text.slice(1), rules)}`;
 }
 
+/** `bobl` or `bobl@example.org` in canonical form. @throws {AdminError} saying what a shadow may be called */
+export function parseShadowName(text: string, rules: NameRules): string {
+  return parseMailboxName(text, { rules, what: "shadow" });
+}
+
+/** `sales` or `sales@example.org` in canonical form. @throws {AdminError} saying what a list may be called */
+export function parseListName(text: string, rules: NameRules): string {
+  return parseMailboxName(text, { rules, what: "list" });
+}
+
+/** A user's own name for somebody, in canonical form. @throws {AdminError} saying what a nickname may be */
+export function parseNickname(text: string, rules: NameRules): string {
+  if (text === "") throw usageError("a nickname needs a name", "such as bobl");
+  if (text.includes("@")) {
+    throw usageError(
+      `'${printableLine(text)}' is no nickname`,
+      "a nickname has no @: use letters, digits and . - _",
+    );
+  }
+  checkLocal(text, { rules, what: "nickname" });
+  return canonicalLocal(text);
+}
+
+/**
+ * A name made from an address's local part or from a display name: `Bob Lee` becomes `bob.lee`; "" where nothing of it
+ * can be part of a name.
+ */
+export function nameFrom(text: string, rules: NameRules): string {
+  const { detailSeparator = "+" } = rules;
+  const words = canonicalLocal(text.split(detailSeparator)[0]!).split(/[\s./%!"]+/u);
+  const name = words.map((word) => word.replace(/[^\p{L}\p{M}\p{N}\-_'=~#&]+/gu, "")).filter((word) =>
+    word !== ""
+  )
+    .join(".").replace(/^[-.]+/, "");
+  const local = parseLocalPart(name);
+  return typeof local === "string" ? local : "";
+}
+
 /**
  * An alias's target: a name of this system in canonical form, with its detail if it has one, or an address elsewhere,
  * whose case may matter there (RFC 5321 2.4). @throws {AdminError} where it could be neither
@@ -50,7 +88,7 @@ export function parseAliasName(text: string, rules: NameRules): string {
 export function parseTarget(text: string, rules: NameRules): string {
   const { localText, domainText } = split(text);
   if (localText === "") {
-    throw usageError(`'${printableLine(text)}' is no target`, "name an account, an alias or an address");
+    throw usageError(`'${printableLine(text)}' is no target`, "name somebody here, or give an address");
   }
   const local = parseLocalPart(localText);
   if (typeof local !== "string") throw usageError(printableLine(local.error));
@@ -82,19 +120,24 @@ export function addressesOf(name: string, rules: NameRules, taken: ReadonlySet<s
 
 interface MailboxWords {
   readonly rules: NameRules;
-  readonly what: "account" | "alias";
+  readonly what: "account" | "alias" | "shadow" | "list" | "nickname";
 }
+
+/** `an account`, `a list`. */
+const withArticle = (what: string): string => `${what.startsWith("a") ? "an" : "a"} ${what}`;
 
 function parseMailboxName(text: string, { rules, what }: MailboxWords): string {
   const shown = printableLine(text);
   if (text.startsWith("@")) {
     throw usageError(
-      `'${shown}' is a whole domain, not an account`,
+      `'${shown}' is a whole domain, not ${withArticle(what)}`,
       `make it an alias: emsmail alias add ${shown} NAME`,
     );
   }
   const { localText, domainText } = split(text);
-  if (localText === "") throw usageError(`an ${what} needs a name`, "such as alice or alice@example.org");
+  if (localText === "") {
+    throw usageError(`${withArticle(what)} needs a name`, "such as alice or alice@example.org");
+  }
   checkLocal(localText, { rules, what });
   const local = canonicalLocal(localText);
   return domainText === undefined ? local : `${local}@${checkDomain(domainText, rules)}`;
@@ -103,7 +146,7 @@ function parseMailboxName(text: string, { rules, what }: MailboxWords): string {
 function checkLocal(local: string, { rules, what }: MailboxWords): void {
   const shown = printableLine(local);
   const refuse = (why: string, advice = ""): never => {
-    throw usageError(`'${shown}' can't be an ${what}'s name: ${why}`, advice);
+    throw usageError(`'${shown}' can't be ${withArticle(what)}'s name: ${why}`, advice);
   };
   const { detailSeparator } = rules;
   if (detailSeparator !== undefined && local.includes(detailSeparator)) {

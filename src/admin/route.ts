@@ -11,8 +11,9 @@ import { type Address, formatAddress, parseAddress, parseLocalPart } from "../ma
 import type { Dns } from "../net/dns.ts";
 import { findAddresses, findHosts, type HostOptions, type Hosts } from "../queue/hosts.ts";
 import { explain } from "../routing/explain.ts";
+import type { Forward } from "../routing/expand.ts";
 import type { NextHop, Route } from "../routing/route.ts";
-import { findDestination, type Secrets } from "../server/mailboxes.ts";
+import { type Destination, findDestination, listOwnerAddress, type Secrets } from "../server/mailboxes.ts";
 import type { AdminContext } from "./context.ts";
 import { usageError } from "./error.ts";
 
@@ -32,6 +33,7 @@ export interface Probe extends Pick<HostOptions, "lookUp" | "shuffle"> {
 /** A next hop, without what is secret of it. */
 export type HopView =
   | { readonly kind: "mx"; readonly domain: string }
+  | { readonly kind: "gateway"; readonly name: string }
   | {
     readonly kind: "host";
     readonly host: string;
@@ -49,6 +51,8 @@ export interface WayView {
   readonly explanation: readonly string[];
   readonly nextHop: HopView;
   readonly backup: { readonly hop: HopView; readonly when: "no-host" | "unreachable" } | null;
+  /** The list that leads there, and whose address its mail comes from; null: none does. */
+  readonly list: { readonly name: string; readonly owner: string } | null;
   /** null: not asked for. */
   readonly probe: readonly ProbeView[] | null;
 }
@@ -73,6 +77,20 @@ export interface ProbeView {
   }[];
 }
 
+/** What a name stands for, as far as it isn't just a maildrop. */
+export type NameView =
+  | {
+    readonly kind: "account";
+    readonly name: string;
+    /** Where its mail is sent on to, and whether its own maildrop gets it too; null: nowhere. */
+    readonly forward: { readonly to: readonly string[]; readonly keep: boolean } | null;
+  }
+  | { readonly kind: "alias"; readonly name: string; readonly targets: readonly string[] }
+  /** `inbound`: strangers may write to it. */
+  | { readonly kind: "shadow"; readonly name: string; readonly address: string; readonly inbound: boolean }
+  /** `owner`: whose address mail to the members comes from. */
+  | { readonly kind: "list"; readonly name: string; readonly members: number; readonly owner: string };
+
 export interface RouteView {
   readonly address: string;
   /** null: not given; "" is the null reverse-path. */
@@ -81,6 +99,8 @@ export interface RouteView {
   readonly channel: Route["channel"];
   readonly rule: string;
   readonly explanation: readonly string[];
+  /** What the recipient's own name is; null where it is elsewhere, or nobody's. */
+  readonly name: NameView | null;
   /** Accounts that get the mail. */
   readonly maildrops: readonly string[];
   /** Addresses elsewhere that get it: the address itself, or what an alias leads to. */
@@ -98,9 +118,9 @@ export async function findRoute(context: AdminContext, question: RouteQuestion):
   const sender = question.sender === undefined ? undefined : readSender(question.sender);
   const secrets = await secretsFor(recipient, { store, nowMs: clock.nowMs() });
   const where = { directory: store.directory, config, sender, secrets };
-  const { accounts, forwards, route, problem, refusal } = await findDestination(recipient, where);
+  const { accounts, forwards, route, named, problem, refusal } = await findDestination(recipient, where);
   const ways: WayView[] = [];
-  for (const forward of forwards) ways.push(await wayOf(forward.route, { context, probe: question.probe }));
+  for (const forward of forwards) ways.push(await wayOf(forward, { context, probe: question.probe }));
   return {
     address: formatAddress(recipient),
     sender: sender === undefined ? null : sender === null ? "" : formatAddress(sender),
@@ -108,6 +128,7 @@ export async function findRoute(context: AdminContext, question: RouteQuestion):
     channel: route.channel,
     rule: route.rule,
     explanation: explain(route),
+    name: named === undefined ? null : nameView(named, config),
     maildrops: accounts.map(({ name }) => name),
     ways,
     problem,
@@ -115,6 +136,25 @@ export async function findRoute(context: AdminContext, question: RouteQuestion):
       ? null
       : [refusal.code, refusal.enhanced ?? "", ...refusal.lines].filter((part) => part !== "").join(" "),
   };
+}
+
+function nameView(named: NonNullable<Destination["named"]>, config: AdminContext["config"]): NameView {
+  switch (named.kind) {
+    case "account": {
+      const { name, forward } = named.account;
+      return { kind: "account", name, forward: forward ?? null };
+    }
+    case "alias":
+      return { kind: "alias", ...named.alias };
+    case "shadow": {
+      const { name, address, inbound } = named.shadow;
+      return { kind: "shadow", name, address, inbound };
+    }
+    case "list": {
+      const { name, members, owner } = named.list;
+      return { kind: "list", name, members: members.length, owner: listOwnerAddress(owner, config) };
+    }
+  }
 }
 
 /** A name without domain is looked at too: that shows what becomes of it. */
@@ -164,20 +204,22 @@ interface Looking {
   readonly probe: Probe | undefined;
 }
 
-async function wayOf(route: Extract<Route, { channel: "smtp" }>, looking: Looking): Promise<WayView> {
+async function wayOf({ route, list }: Forward, looking: Looking): Promise<WayView> {
   const { hop, backup } = route;
+  const owner = list === undefined ? "" : listOwnerAddress(list.owner, looking.context.config);
   return {
     recipient: formatAddress(route.recipient),
     rule: route.rule,
     explanation: explain(route),
     nextHop: hopView(hop),
     backup: backup === undefined ? null : { hop: hopView(backup.hop), when: backup.when },
+    list: list === undefined ? null : { name: list.name, owner },
     probe: await probeHops(backup === undefined ? [hop] : [hop, backup.hop], looking),
   };
 }
 
 function hopView(hop: NextHop): HopView {
-  if (hop.kind === "mx") return hop;
+  if (hop.kind !== "host") return hop;
   const { host, port, tls, user } = hop.host;
   return { kind: "host", host, port, tls, user: user ?? null, duty: hop.duty };
 }
@@ -189,10 +231,14 @@ async function probeHops(hops: readonly NextHop[], { context, probe }: Looking):
   // The seed, Figure 3: on an intranet nothing is asked.
   if (probe === undefined || config.relay.mode === "intranet") return null;
   const options = { ...probe, ownNames: [config.hostname] };
-  return await Promise.all(hops.map((hop) => probeHop(hop, options)));
+  const found = hops.flatMap((hop) => hop.kind === "gateway" ? [] : [probeHop(hop, options)]);
+  return found.length === 0 ? null : await Promise.all(found);
 }
 
-async function probeHop(hop: NextHop, options: HostOptions): Promise<ProbeView> {
+async function probeHop(
+  hop: Exclude<NextHop, { readonly kind: "gateway" }>,
+  options: HostOptions,
+): Promise<ProbeView> {
   const name = hop.kind === "mx" ? hop.domain : hop.host.host;
   const found = await findHosts(hop, options);
   const mx = hop.kind === "mx" && !name.startsWith("[") ? await options.dns.query(name, "MX") : undefined;

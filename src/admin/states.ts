@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isGatewayDestination } from "../queue/destination.ts";
 import type { RecipientState } from "../store/types.ts";
 
 /** States of recipients in the queue, in the order they are told. */
@@ -81,7 +82,10 @@ export function stateSentence(facts: StateFacts): string {
         ? `delivered to ${recipient}${why}`
         : `delivered to ${recipient}, into the maildrop of ${andList(accounts)}${why}`;
     case "expanded":
-      return `${recipient} became ${becameWhat(facts)}${why}`;
+      if (accounts.length + facts.becameWhom.length > 0) {
+        return `${recipient} became ${becameWhat(facts)}${why}`;
+      }
+      return `mail for ${recipient} went on${why || " to others who were recipients already"}`;
   }
 }
 
@@ -110,10 +114,12 @@ export function andList(names: readonly string[]): string {
 
 /**
  * Where a destination of the queue leads, for people: `example.org` are the mail hosts that DNS names for it,
- * `[mail.example.net]:587 as office` is one host of the configuration's or an operator's choice.
+ * `[mail.example.net]:587 as office` is one host of the configuration's or an operator's choice, `gateway mhs` is one of the
+ * configuration's.
  */
 export function destinationWords(destination: string): string {
   const [, name, verified] = /^(.*?)( with REQUIRETLS)?$/.exec(destination)!;
+  if (isGatewayDestination(destination)) return `the ${destination}`;
   const parts = /^\[(.+)\]:(\d+)(?: \(TLS ([a-z]+)\))?(?: as (.*))?$/.exec(name!);
   const how = parts?.[3] === undefined ? "" : `, TLS: ${parts[3]}`;
   const tls = verified === undefined ? how : ", over verified TLS only";

@@ -7,6 +7,7 @@
  */
 import { type Cidr, type Config, listenDefaults, type ListenerName } from "../config/config.ts";
 import { formatListenAddress } from "../net/listener.ts";
+import { gatewayDomains } from "../server/mailboxes.ts";
 import { type Box, type Charset, drawFigure, type Figure, type Link } from "./figure.ts";
 
 /** What `emsmail topology --json` prints. */
@@ -16,21 +17,33 @@ export interface TopologyView extends Figure {
   readonly notes: readonly string[];
 }
 
+/** Boxes beside each other at most: of more, the words would get too narrow to read. */
+const ROW_BOXES = 3;
+
 /** The figure as data. */
 export function describeTopology(config: Config): TopologyView {
   const { mode } = config.relay;
   const internet = INTERNET[mode](config);
   const host = buffer(config) ?? fallback(config);
   const above = [...internet, ...optional(host), ...optional(listedHosts(config))];
+  const below = [
+    clients(config),
+    ...mode === "combined" ? [travellers(config)] : [],
+    ...optional(trusted(config)),
+  ];
+  const joined = optional(gateways(config));
+  const place = above.length < ROW_BOXES ? "above" : below.length < ROW_BOXES ? "below" : "middle";
   return {
     mode,
-    above,
-    middle: { title: `EMSmail  ${config.hostname}`, lines: middleLines(config) },
-    below: [
-      clients(config),
-      ...mode === "combined" ? [travellers(config)] : [],
-      ...optional(trusted(config)),
-    ],
+    above: place === "above" ? [...above, ...joined] : above,
+    middle: {
+      title: `EMSmail  ${config.hostname}`,
+      lines: [
+        ...middleLines(config),
+        ...place === "middle" ? joined.map(({ lines }) => `gateways: ${lines.join("; ")}`) : [],
+      ],
+    },
+    below: place === "below" ? [...below, ...joined] : below,
     ...mode === "buffer" || mode === "combined" ? { neighbours: ["Internet", "Buffer host"] as const } : {},
     notes: notes(config),
   };
@@ -130,6 +143,24 @@ function listedHosts({ relay: { mode, routes, senders } }: Config): Box | undefi
     title: "Listed hosts",
     lines: some(lines),
     links: [{ direction: "out", words: "SMTP: their mail" }],
+  };
+}
+
+/** Systems joined by other means than SMTP. */
+function gateways(config: Config): Box | undefined {
+  const { filedrop, pipe } = config.gateways;
+  const domains = new Map(gatewayDomains(config).map(({ name, domain }) => [name, domain]));
+  const lines = [
+    ...filedrop.map(({ name }) => `${name} (file drop) for ${domains.get(name)}`),
+    ...pipe.map(({ name }) => `${name} (pipe) for ${domains.get(name)}`),
+  ];
+  if (lines.length === 0) return undefined;
+  const isBoth = filedrop.some((drop) => drop.in !== undefined);
+  const means = filedrop.length === 0 ? "commands" : pipe.length === 0 ? "files" : "files, commands";
+  return {
+    title: "Gateways",
+    lines: some(lines),
+    links: [{ direction: isBoth ? "both" : "out", words: `${means}: their mail` }],
   };
 }
 

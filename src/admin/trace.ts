@@ -134,6 +134,10 @@ export interface MessageTrace {
   /** What this system made it as; null: it was received. */
   readonly made: "notification" | "report" | null;
   readonly asked: AskedTrace;
+  /** The message it is a piece of, whose own trace tells who got it, and which piece, `2/4`; null: none. */
+  readonly pieceOf: { readonly id: string; readonly place: string } | null;
+  /** The messages it was broken apart into, in order; none where it wasn't. */
+  readonly pieces: readonly string[];
   readonly recipients: readonly RecipientTrace[];
   /** In order. What was said is kept for `queue.retired` after the message has left the queue. */
   readonly tries: readonly TryTrace[];
@@ -169,7 +173,7 @@ export function unknownError({ config }: AdminContext, id: string): AdminError {
 /** All that is known of a message. */
 export async function traceOf(context: AdminContext, message: MessageHistory): Promise<MessageTrace> {
   const { store } = context;
-  const { key, origin } = message;
+  const { key, origin, pieceOf, pieces } = message;
   const entries = await store.queue.list({ keys: [key], states: ALL_STATES }, {
     limit: message.recipients.length,
   });
@@ -187,6 +191,8 @@ export async function traceOf(context: AdminContext, message: MessageHistory): P
     account: origin.account ?? null,
     made: origin.made ?? null,
     asked: askedOf(message),
+    pieceOf: pieceOf === undefined ? null : { id: formatMessageKey(pieceOf.key), place: pieceOf.place },
+    pieces: pieces.map(formatMessageKey),
     recipients: message.recipients.map((_, index) =>
       recipientOf(context, message, { index, entries, destinations })
     ),

@@ -5,14 +5,16 @@
  *
  * @module
  */
-import type { Account, AccountChanges, Pop3Access } from "../store/types.ts";
+import type { Account, AccountChanges, Alias, Named, NewAccount, Pop3Access } from "../store/types.ts";
 import { type AdminContext, isoTime, nameRules } from "./context.ts";
+import { A_KIND, EntryGraph, nameOf } from "./entry_graph.ts";
 import { AdminError, usageError } from "./error.ts";
 import { addressesOf, lookupName, parseAccountName } from "./names.ts";
 import { keepPassword } from "./passwords.ts";
+import { profileChanges, profileOf, type ProfileSettings, type ProfileView } from "./profiles.ts";
 
 /** What may be set of an account; what is undefined stays, or gets its default in a new one. */
-export interface UserSettings {
+export interface UserSettings extends ProfileSettings {
   readonly pop3?: Pop3Access | undefined;
   /** Octets the maildrop may hold; 0 for any number; "default" for what the configuration says. */
   readonly quotaBytes?: number | "default" | undefined;
@@ -29,7 +31,7 @@ export interface QuotaView {
 }
 
 /** An account as operators see it. */
-export interface UserView {
+export interface UserView extends ProfileView {
   readonly name: string;
   /** Where it receives, aliases apart. */
   readonly addresses: readonly string[];
@@ -51,6 +53,8 @@ export interface UserUsage extends UserView {
 export interface UserDetails extends UserUsage {
   /** Aliases that name it. */
   readonly aliases: readonly string[];
+  /** Lists that it is a member of by its own name. */
+  readonly lists: readonly string[];
 }
 
 /** Adds an account; `warnings` are sentences about what may not have been meant. */
@@ -58,19 +62,30 @@ export async function addUser(
   context: AdminContext,
   user: UserSettings & { readonly name: string; readonly password: string },
 ): Promise<{ readonly user: UserView; readonly warnings: readonly string[] }> {
-  const { store: { directory }, clock } = context;
+  const { directory } = context.store;
   const name = await checkNewUser(context, user.name);
+  const plain = newAccount(name, context);
   const account = await directory.addAccount({
-    name,
-    pop3: "Y",
-    sendAsAny: false,
-    createdAtMs: clock.nowMs(),
+    ...plain,
     ...changesOf(user),
+    ...await profileChanges(context, { id: 0, ...plain }, user),
     ...await keepPassword(user.password, context),
   });
   return {
     user: viewOf(account, { context, taken: await takenAddresses(context) }),
     warnings: await warnAbout(name, context),
+  };
+}
+
+/** An account as it is before anybody sets anything: it has no password, so that nobody can log in. */
+export function newAccount(name: string, { config, clock }: AdminContext): NewAccount {
+  return {
+    name,
+    pop3: config.accounts.pop3,
+    sendAsAny: false,
+    passwordHash: "",
+    scramVerifier: "",
+    createdAtMs: clock.nowMs(),
   };
 }
 
@@ -84,10 +99,16 @@ export async function checkNewUser(
   if (named?.kind === "account") {
     throw new AdminError(`there is an account ${name} already`, `change it with: emsmail user set ${name}`);
   }
-  if (named?.kind === "alias") {
-    throw new AdminError(`${name} is an alias`, `remove it first: emsmail alias remove ${name}`);
+  if (named !== undefined) {
+    throw new AdminError(`${name} is ${A_KIND[named.kind]}`, `remove it first: ${removalOf(named)}`);
   }
   return name;
+}
+
+/** The command that removes an entry. */
+export function removalOf(named: Named): string {
+  const command = named.kind === "account" ? "user" : named.kind === "alias" ? "alias" : "directory";
+  return `emsmail ${command} remove ${nameOf(named)}`;
 }
 
 /** All accounts by name, with what their maildrops hold. */
@@ -104,11 +125,18 @@ export async function listUsers(context: AdminContext): Promise<UserUsage[]> {
 export async function showUser(context: AdminContext, name: string): Promise<UserDetails> {
   const account = await findAccount(context, name);
   const usage = await usageOf(account, { context, taken: await takenAddresses(context) });
-  const names = new Set([account.name, ...usage.addresses]);
-  const aliases = (await context.store.directory.aliases())
-    .filter((alias) => alias.targets.some((target) => names.has(target)))
-    .map((alias) => alias.name);
-  return { ...usage, aliases };
+  const graph = await EntryGraph.read(context);
+  return {
+    ...usage,
+    aliases: aliasesOf(usage, await context.store.directory.aliases()),
+    lists: graph.naming(account.name, "list"),
+  };
+}
+
+/** Aliases that lead to an account, those for all of a domain among them. */
+function aliasesOf(user: UserView, aliases: readonly Alias[]): string[] {
+  const names = new Set([user.name, ...user.addresses]);
+  return aliases.filter(({ targets }) => targets.some((target) => names.has(target))).map(({ name }) => name);
 }
 
 /** Changes settings. @throws {AdminError} where nothing is to be changed or nobody has the name */
@@ -117,14 +145,14 @@ export async function changeUser(
   name: string,
   settings: UserSettings,
 ): Promise<UserView> {
-  const changes = changesOf(settings);
-  if (Object.keys(changes).length === 0) {
+  if (Object.values(settings).every((setting) => setting === undefined)) {
     throw usageError(
       "nothing to change was named",
-      "give --pop3, --quota-bytes, --quota-messages or --send-as",
+      "give --pop3, --display-name, --forward or another of those in 'emsmail user set --help'",
     );
   }
   const account = await findAccount(context, name);
+  const changes = { ...changesOf(settings), ...await profileChanges(context, account, settings) };
   const changed = await context.store.directory.changeAccount(account.name, changes);
   return viewOf(changed, { context, taken: await takenAddresses(context) });
 }
@@ -158,8 +186,10 @@ export async function findAccount({ store: { directory } }: AdminContext, text: 
       `there is ${bare.name}, which receives at every domain of this system`,
     );
   }
-  if (await directory.find([name]) !== undefined) {
-    throw new AdminError(`${name} is an alias, not an account`, "see 'emsmail alias list'");
+  const named = await directory.find([name]);
+  if (named !== undefined) {
+    const list = named.kind === "alias" ? "alias list" : `directory show ${name}`;
+    throw new AdminError(`${name} is ${A_KIND[named.kind]}, not an account`, `see 'emsmail ${list}'`);
   }
   throw new AdminError(`there is no account ${name}`, "'emsmail user list' shows all there are");
 }
@@ -178,13 +208,13 @@ function changesOf({ pop3, quotaBytes, quotaMessages, sendAs }: UserSettings): A
 
 interface Around {
   readonly context: AdminContext;
-  /** Addresses that accounts and aliases have for themselves. */
+  /** Addresses that entries have for themselves. */
   readonly taken: ReadonlySet<string>;
 }
 
-async function takenAddresses({ store: { directory } }: AdminContext): Promise<ReadonlySet<string>> {
-  const all = [...await directory.accounts(), ...await directory.aliases()];
-  return new Set(all.map(({ name }) => name).filter((name) => name.includes("@")));
+/** Addresses that entries have for themselves, so that a name without domain doesn't receive there. */
+export async function takenAddresses({ store: { entries } }: AdminContext): Promise<ReadonlySet<string>> {
+  return new Set((await entries.all()).map(nameOf).filter((name) => name.includes("@")));
 }
 
 function viewOf(account: Account, { context: { config }, taken }: Around): UserView {
@@ -192,6 +222,7 @@ function viewOf(account: Account, { context: { config }, taken }: Around): UserV
   return {
     name: account.name,
     addresses: addressesOf(account.name, nameRules(config), taken),
+    ...profileOf(account),
     pop3: account.pop3,
     sendAs: account.sendAsAny ? "any" : "own",
     quotaBytes: { limit: account.quotaOctets ?? quotaBytes, own: account.quotaOctets !== undefined },

@@ -9,6 +9,7 @@ import { systemClock } from "../base/clock.ts";
 import { systemRandom } from "../base/random.ts";
 import type { Config } from "../config/config.ts";
 import { signMessage } from "../dkim/sign.ts";
+import { handlingFor, type Receiver } from "../gateway/handling.ts";
 import { formatAddress, parseAddress } from "../mail/address.ts";
 import { formatMessageKey, type MessageKey, messageKeyGenerator } from "../mail/message_id.ts";
 import {
@@ -31,8 +32,9 @@ import type { FetchedPolicy } from "../queue/sts_policies.ts";
 import { TlsPolicies } from "../queue/tls_policy.ts";
 import { TlsReports } from "../queue/tls_reports.ts";
 import { forwardingSender } from "../routing/srs.ts";
-import { findDestination, type Secrets, topologyOf } from "../server/mailboxes.ts";
+import { findDestination, listOwnerAddress, type Secrets, topologyOf } from "../server/mailboxes.ts";
 import type { QueuedMessage, SigningKey, Store } from "../store/types.ts";
+import { connectThrough, createGateways } from "./gateways.ts";
 
 const log = getLogger(["emsmail", "delivery"]);
 
@@ -81,6 +83,10 @@ export async function startDelivery(
     submit: (message) => store.spool.accept(message),
     post: (url, report) => https.post(url, report),
   });
+  const content = new Content(store).open;
+  const retryAtMs = (failures: number) =>
+    systemClock.nowMs() +
+    retryDelayMs(failures, { retryMs: config().queue.retry, fraction: systemRandom.fraction() });
   const connector = new Connector({
     dial,
     dns,
@@ -98,18 +104,20 @@ export async function startDelivery(
     count: ({ domain, policy, resultType, receivingMx }) =>
       reports.count(domain, { ...policy, resultType, receivingMx }),
     readPassword,
-    content: new Content(store).open,
-    retryAtMs: (failures) =>
-      systemClock.nowMs() +
-      retryDelayMs(failures, { retryMs: config().queue.retry, fraction: systemRandom.fraction() }),
+    content,
+    retryAtMs,
   });
   const secrets = (): Secrets => ({ srs: options.srsSecret, nowMs: systemClock.nowMs() });
+  const gateways = createGateways({ store, config, nextKey, secrets, content, retryAtMs });
   const delivery = new Delivery({
     deliveries: store.deliveries,
     clock: systemClock,
     random: systemRandom,
     settings: () => deliverySettings(config()),
-    connect: (destination, signal) => connector.connect(destination, signal),
+    connect: connectThrough({
+      smtp: (destination, signal) => connector.connect(destination, signal),
+      gateways: gateways.connect,
+    }),
     nextKey,
     attempts: (key) => store.queue.attempts(key),
     part: (key, index) => store.maildrops.part(key, index),
@@ -118,9 +126,11 @@ export async function startDelivery(
     forwardSender: (reversePath) => forwarded(reversePath, config(), secrets()),
   });
   await delivery.start();
+  await gateways.start();
   reports.start();
   return {
     async stop(graceMs) {
+      await gateways.stop();
       await delivery.stop(graceMs);
       await reports.stop();
       dns.close();
@@ -167,15 +177,40 @@ async function resolveRecipient(
   const { store, config, secrets } = where;
   const sender = addressOf(where.sender);
   const found = await findDestination(recipient, { directory: store.directory, config, sender, secrets });
-  const { accounts, forwards, route, problem, refusal } = found;
+  const { accounts, forwards, route, list, problem, refusal } = found;
+  const passthru = { passthru: config.passthru };
+  // A rewritten sender's address stands for the sender, as an alias does: the next host is not told of it.
+  const out = (route.channel === "smtp" || route.channel === "gateway") && route.rule !== "srs"
+    ? route
+    : undefined;
+  const keeper = found.named?.kind === "list"
+    ? found.named.list
+    : forwards.find((each) => each.list !== undefined)?.list;
   return {
-    accounts,
-    forwards: forwards.map((forward) => formatAddress(forward.recipient)),
-    // A rewritten sender's address stands for the sender, as an alias does: the next host is not told of it.
-    route: route.channel === "smtp" && route.rule !== "srs" ? route : undefined,
+    accounts: accounts.map(({ id, name, pop3 }) => ({
+      id,
+      name,
+      handling: handlingFor({ kind: "account", pop3 }, passthru),
+    })),
+    forwards: forwards.map((forward) => ({
+      recipient: formatAddress(forward.recipient),
+      ...forward.list === undefined ? {} : { list: { owner: listOwnerAddress(forward.list.owner, config) } },
+    })),
+    list,
+    ...list === "yes" && keeper !== undefined ? { listOwner: listOwnerAddress(keeper.owner, config) } : {},
+    route: out,
+    handling: handlingFor(
+      out?.channel === "gateway" ? gatewayReceiver(out.hop.name, config) : { kind: "smtp" },
+      passthru,
+    ),
     problem,
     refusal,
   };
+}
+
+function gatewayReceiver(name: string, { gateways: { filedrop, pipe } }: Config): Receiver {
+  const gateway = [...filedrop, ...pipe].find((each) => each.name === name);
+  return { kind: "gateway", attachments: gateway?.attachments ?? "apart" };
 }
 
 function addressOf(path: string) {

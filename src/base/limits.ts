@@ -132,3 +132,34 @@ export const FUTURE_RELEASE_MS = 30 * 86_400_000;
 export const REFUSED_SESSIONS = 20;
 /** How long such a stranger may take to say QUIT. */
 export const REFUSED_IDLE_MS = 10_000;
+/** How often a folder is looked into for files that another system left. */
+export const DROP_POLL_MS = 5000;
+/** How long a command may take over one message: slow programs hand over to a queue of their own. */
+export const PIPE_MS = 60_000;
+/** Parts of a MIME message that are told apart; more are taken for an attack, and the message stays whole. */
+export const MIME_PARTS = 2000;
+/** Multiparts inside multiparts: real mail has four or five levels. */
+export const MIME_DEPTH = 20;
+/** Header octets of all of a message's parts together that are kept while it is looked through. */
+export const MIME_HEADER_OCTETS = 2 * 1024 * 1024;
+/** Lines before the text of an EMS note, and characters in one of them. */
+export const NOTE_LINES = 1000;
+export const NOTE_LINE_CHARACTERS = 4000;
+/** A note with its text: what a person writes, or a program's listing. */
+export const NOTE_OCTETS = 4 * 1024 * 1024;
+/** A file of directory entries: some 300 octets for each of 100,000. */
+export const CONTACT_OCTETS = 32 * 1024 * 1024;
+/** Entries in one file: more people than a system of this kind serves. */
+export const CONTACT_ENTRIES = 100_000;
+/** One line of such a file, unfolded: in CSV a list's members stand in one, {@linkcode ALIAS_NAMES} of them at 50 octets. */
+export const CONTACT_LINE_OCTETS = 1024 * 1024;
+/** Display name, department or phone: what fits a screen's field and a line of a report. */
+export const IDENTITY_OCTETS = 256;
+/** Nicknames of one user; a person's address book. */
+export const NICKNAMES = 5000;
+/** Stretches a body may be made of: what a message of MIME_PARTS parts comes to, twice over. */
+export const SEGMENTS = 5000;
+/** Messages that one is broken apart into; beyond this it stays whole. */
+export const PIECES = 500;
+/** Octets of the headers that these get, together: each has those of the message. */
+export const PIECES_HEADER_OCTETS = 4 * 1024 * 1024;

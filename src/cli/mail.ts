@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { deleteMail, listMail, openMail, readMail } from "../admin/mail.ts";
+import { deleteMail, listMail, type MailText, openMail, type PieceView, readMail } from "../admin/mail.ts";
 import { printableLine, printableText } from "../base/printable.ts";
 import { withStore } from "./context.ts";
 import { bold, type Io, json } from "./io.ts";
@@ -13,6 +13,7 @@ import type { Options } from "./program.ts";
 import { formatTable } from "./table.ts";
 import { count, formatMinute, formatSecond, formatSize } from "./time.ts";
 import { positiveNumber } from "./values.ts";
+import { andList } from "../admin/states.ts";
 
 export async function mailList(io: Io, options: Options): Promise<void> {
   const user = userOf(options);
@@ -20,6 +21,7 @@ export async function mailList(io: Io, options: Options): Promise<void> {
   const mail = await withStore(options, (context) => listMail(context, user, { last }), { access: "read" });
   if (options.json === true) return await io.out(json(mail));
   if (mail.length === 0) return await io.out(`The maildrop of ${printableLine(user)} is empty.\n`);
+  const hasParts = mail.some(({ part }) => part !== null);
   await io.out(formatTable(
     [
       { title: "no", align: "right" },
@@ -27,6 +29,7 @@ export async function mailList(io: Io, options: Options): Promise<void> {
       { title: "received" },
       { title: "from", shrinks: true },
       { title: "size", align: "right" },
+      ...hasParts ? [{ title: "part" }] : [],
       { title: "subject", shrinks: true },
     ],
     mail.map((message) => [
@@ -35,6 +38,7 @@ export async function mailList(io: Io, options: Options): Promise<void> {
       formatMinute(Date.parse(message.receivedAt)),
       message.from,
       formatSize(message.bytes),
+      ...hasParts ? [message.part ?? ""] : [],
       message.subject,
     ]),
     { width: io.width, bold: io.colour },
@@ -53,17 +57,43 @@ export async function mailRead(io: Io, id: string, options: Options): Promise<vo
     ["Date", mail.date],
     ["Received", `${formatSecond(Date.parse(mail.receivedAt))}, id ${mail.id}, ${formatSize(mail.bytes)}`],
     ["Subject", mail.subject],
+    ["Part", mail.piece === null ? "" : pieceText(mail.piece)],
   ];
   const lines = heads.filter(([, value]) => value !== "")
     .map(([title, value]) => `${bold(`${title}:`, io.colour)} ${printableLine(value)}\n`);
   const text = mail.text === "" ? "(no text)\n" : printableText(mail.text).replace(/\n*$/, "\n");
-  const attachments = mail.attachments.map(({ name, type, octets }) =>
-    `Attachment: ${printableLine(name || "without a name")} (${printableLine(type)}, ${formatSize(octets)})\n`
-  );
   const notes = mail.truncated
-    ? [...attachments, "(not all of it is shown; --raw prints the whole message)\n"]
-    : attachments;
+    ? [
+      ...attachmentLines(mail, userOf(options)),
+      "(not all of it is shown; --raw prints the whole message)\n",
+    ]
+    : attachmentLines(mail, userOf(options));
   await io.out(`${lines.join("")}\n${text}${notes.length === 0 ? "" : `\n${notes.join("")}`}`);
+}
+
+/** `2 of 4 of "Budget"; the others are messages 3, 5 and 6`. */
+function pieceText({ place, pieces, subject, others }: PieceView): string {
+  const of = `${place} of ${pieces}${subject === "" ? "" : ` of "${subject}"`}`;
+  if (others.length === 0) return of;
+  return `${of}; ${others.length === 1 ? "the other is message" : "the others are messages"} ${
+    andList(others.map(String))
+  }`;
+}
+
+/** A message kept whole is one report with all of it; what a piece has, it has by itself. */
+function attachmentLines(mail: MailText, user: string): string[] {
+  if (mail.attachments.length === 0) return [];
+  const what = mail.attachments.map(({ number, name, type, octets }) =>
+    `${number} ${printableLine(name)} (${printableLine(type)}, ${formatSize(octets)})\n`
+  );
+  const save = `emsmail mail save ${mail.id} --user ${printableLine(user)}`;
+  if (mail.package === null) return [...what.map((line) => `Attachment ${line}`), `Save with: ${save}\n`];
+  const { name, bytes } = mail.package;
+  return [
+    `Report: ${printableLine(name)} (the whole message, ${formatSize(bytes)}), with\n`,
+    ...what.map((line) => `  attachment ${line}`),
+    `Save the attachments with: ${save}\nSave the whole message with: ${save} --package\n`,
+  ];
 }
 
 /** On a terminal even a raw message is only text; in a file it is the message. */

@@ -27,11 +27,25 @@ export function headFacts(message: MessageTrace): Fact[] {
 }
 
 /** How a message came to be here. */
-export function receivedText({ made, client, helo, protocol, tls, account }: MessageTrace): string {
+export function receivedText(message: MessageTrace): string {
+  const { made, client, helo, protocol, tls, account, pieceOf } = message;
+  if (pieceOf !== null) {
+    return `part ${pieceOf.place} of message ${pieceOf.id}, which came then and was broken apart; what is known of the ` +
+      `recipients is told with that: emsmail trace ${pieceOf.id}`;
+  }
   if (made === "notification") return "made here, to tell a sender what became of a message";
   if (made === "report") return "made here, as a daily report of TLS sessions";
   const who = account === null ? "nobody logged in" : `logged in as ${account}`;
   return `received from ${client} (calls itself ${helo}) by ${protocol}, ${tls ?? "without TLS"}, ${who}`;
+}
+
+/** That it was broken apart, and into what; none where it wasn't. */
+export function piecesTexts({ pieces }: MessageTrace): string[] {
+  if (pieces.length === 0) return [];
+  const what = pieces.length === 1
+    ? "passed on marked as damaged"
+    : `broken apart into ${pieces.length} messages`;
+  return [`${what}: ${pieces.join(", ")}`];
 }
 
 const EVENT_WORDS = { success: "the delivery", failure: "a failure", delay: "a delay" } as const;

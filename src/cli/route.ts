@@ -8,6 +8,7 @@ import type { AdminContext } from "../admin/context.ts";
 import {
   findRoute,
   type HopView,
+  type NameView,
   type Probe,
   type ProbeView,
   type RouteView,
@@ -84,14 +85,21 @@ const LINE_COLUMNS = 80;
 function routeText(view: RouteView, { io, isProbing, note }: Look): string {
   const isIntranet = view.mode === "intranet";
   const facts: Fact[] = [
-    ["Rule", [view.rule, ...view.channel === "smtp" ? [] : view.explanation]],
+    ["Rule", [view.rule, ...isElsewhere(view) ? [] : view.explanation]],
+    ...nameFacts(view.name),
     ...view.maildrops.length === 0 ? [] : [["Maildrop", [view.maildrops.join(", ")]] as Fact],
     ...view.ways.flatMap((way) => wayFacts(way, view)),
     ...view.problem === "" || view.channel === "refused" ? [] : [["Problem", [view.problem]] as Fact],
     ...view.refusal === null || view.channel === "refused" ? [] : [["Refused", [view.refusal]] as Fact],
     ...isProbing && isIntranet ? [["DNS", ["not asked: on an intranet no DNS is asked"]] as Fact] : [],
-    ...isProbing && !isIntranet && view.ways.length === 0
-      ? [["DNS", ["not asked: no mail for this address leaves the system"]] as Fact]
+    ...isProbing && !isIntranet && view.ways.every(({ probe }) => probe === null)
+      ? [
+        ["DNS", [
+          view.ways.length === 0
+            ? "not asked: no mail for this address leaves the system"
+            : "not asked: a gateway needs none",
+        ]] as Fact,
+      ]
       : [],
     ...note.length === 0 ? [] : [["Note", note] as Fact],
   ];
@@ -115,9 +123,9 @@ type Fact = readonly [title: string, texts: readonly string[]];
 const TITLE_COLUMNS = 12;
 
 function wayFacts(way: WayView, view: RouteView): Fact[] {
-  const isItself = view.channel === "smtp";
+  const isItself = isElsewhere(view);
   return [
-    ...isItself ? [] : [["Forwarded", [`${way.recipient} (rule: ${way.rule})`]] as Fact],
+    ...isItself ? [] : [["Forwarded", [forwardText(way, view)]] as Fact],
     ["Next hop", [hopText(way.nextHop)]],
     ...way.backup === null ? [] : [["Backup", [hopText(way.backup.hop)]] as Fact],
     ...isItself ? [["", way.explanation] as Fact] : [],
@@ -125,7 +133,46 @@ function wayFacts(way: WayView, view: RouteView): Fact[] {
   ];
 }
 
+/** Whether the recipient itself is on another system. */
+function isElsewhere({ channel }: RouteView): boolean {
+  return channel === "smtp" || channel === "gateway";
+}
+
+/** What a name stands for; nothing where its maildrop, or where it leads, tells all of it. */
+function nameFacts(name: NameView | null): Fact[] {
+  switch (name?.kind) {
+    case "account": {
+      const { forward } = name;
+      if (forward === null) return [];
+      const kept = forward.keep ? "and kept here, too" : "and not kept here";
+      return [["User", [`${name.name}, whose mail is sent on to ${forward.to.join(", ")} ${kept}`]]];
+    }
+    case "shadow":
+      return [["Shadow", [
+        `${name.name}, of ${name.address}`,
+        name.inbound
+          ? "Strangers may write to it."
+          : "Users may write to it; strangers are refused (550 5.7.1).",
+      ]]];
+    case "list": {
+      const members = name.members === 1 ? "1 member" : `${name.members} members`;
+      return [["List", [
+        `${name.name}, ${members}`,
+        `Its mail to addresses elsewhere comes from ${name.owner}, who hears of failures.`,
+      ]]];
+    }
+    default:
+      return [];
+  }
+}
+
+function forwardText({ recipient, rule, list }: WayView, view: RouteView): string {
+  const isByOther = list !== null && (view.name?.kind !== "list" || view.name.name !== list.name);
+  return `${recipient} (rule: ${rule}${isByOther ? `; list ${list.name}, from ${list.owner}` : ""})`;
+}
+
 function hopText(hop: HopView): string {
+  if (hop.kind === "gateway") return `the gateway ${hop.name}`;
   if (hop.kind === "mx") {
     return hop.domain.startsWith("[")
       ? `the host at ${hop.domain}`

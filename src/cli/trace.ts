@@ -12,6 +12,7 @@ import {
   askedTexts,
   headFacts,
   outcomeText,
+  piecesTexts,
   prospectText,
   receivedText,
   second,
@@ -52,10 +53,12 @@ interface Event {
 
 function eventsOf(message: MessageTrace): Event[] {
   const { recipients, receivedAt } = message;
+  const pieces = piecesTexts(message).map((text): Event => ({ at: receivedAt, text }));
   const asked = askedTexts(message).map((text): Event => ({ at: receivedAt, text: `asked: ${text}` }));
   return [
     { at: receivedAt, text: receivedText(message) },
     ...asked,
+    ...pieces,
     // Who became others comes before what became of those.
     ...recipients.filter(({ state }) => state === "expanded").flatMap((one) =>
       recipientEvents(one, recipients)

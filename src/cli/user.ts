@@ -8,6 +8,7 @@ import { AdminError, usageError } from "../admin/error.ts";
 import { makePassword } from "../admin/passwords.ts";
 import * as users from "../admin/users.ts";
 import { withStore } from "./context.ts";
+import { type Fact, formatFacts, listed } from "./facts.ts";
 import { bold, type Io, json } from "./io.ts";
 import type { Options } from "./program.ts";
 import { askNewPassword, canAsk, confirm, readPasswordFromStdin } from "./prompt.ts";
@@ -59,22 +60,40 @@ export async function userList(io: Io, options: Options): Promise<void> {
 export async function userShow(io: Io, name: string, options: Options): Promise<void> {
   const user = await withStore(options, (context) => users.showUser(context, name), { access: "read" });
   if (options.json === true) return await io.out(json(user));
-  const facts: [string, string][] = [
+  await io.out(userScreens(user, io));
+}
+
+/** A user's profile as the seed has it: screen #1 says who it is, screen #2 what becomes of the mail. */
+export function userScreens(user: users.UserDetails, io: Io): string {
+  return screen("#1 Identity", [
     ["Name", user.name],
+    ["Display name", user.displayName || "none"],
+    ["Department", user.department || "none"],
+    ["Phone", user.phone || "none"],
     ["Receives at", user.addresses.length === 0 ? "aliases only" : listed(user.addresses)],
     ["Aliases", user.aliases.length === 0 ? "none" : listed(user.aliases)],
-    ["Maildrop", `${count(user.messages, "message")}, ${formatSize(user.bytes)}`],
+    ["Lists", user.lists.length === 0 ? "none" : listed(user.lists)],
+    ["Created", formatSecond(Date.parse(user.createdAt))],
+  ], io) + "\n" + screen("#2 Mail", [
+    ["Allow POP3 Access", POP3_MEANING[user.pop3]],
+    ["Default view", `${user.view} first`],
     ["Quota", quotaDetails(user)],
-    ["POP3 access", POP3_MEANING[user.pop3]],
+    ["Maildrop", `${count(user.messages, "message")}, ${formatSize(user.bytes)}`],
+    ["Forward", forwardText(user.forward)],
     ["Sends as", user.sendAs === "any" ? "any address" : "its own addresses"],
     ["Password", user.hasPassword ? "set" : "none: nobody can log in"],
-    ["Created", formatSecond(Date.parse(user.createdAt))],
-  ];
-  const width = Math.max(...facts.map(([title]) => title.length)) + 2;
-  await io.out(
-    facts.map(([title, fact]) => `${bold(title, io.colour)}${" ".repeat(width - title.length)}${fact}\n`)
-      .join(""),
-  );
+  ], io);
+}
+
+/** Where mail is sent on to, in words. */
+export function forwardText(forward: users.UserView["forward"]): string {
+  if (forward === null) return "none";
+  return `to ${listed(forward.to)}, ${forward.keep ? "and kept here too" : "and not kept here"}`;
+}
+
+/** A title, and facts under it. */
+function screen(title: string, facts: readonly Fact[], io: Io): string {
+  return `${bold(title, io.colour)}\n${formatFacts(facts, io)}`;
 }
 
 export async function userSet(io: Io, name: string, options: Options): Promise<void> {
@@ -126,7 +145,7 @@ async function tellGenerated(io: Io, password: string, options: Options): Promis
 
 const POP3_MEANING = {
   P: "P: yes, messages pass through whole",
-  Y: "Y: yes",
+  Y: "Y: yes, and each attachment becomes a message of its own",
   N: "N: no",
 } as const;
 
@@ -144,9 +163,4 @@ function quotaDetails(user: users.UserView): string {
   );
   const whose = own.length === 0 ? "the default" : `its own for ${own.join(" and ")}`;
   return `${quotaText(user)} (${whose})`;
-}
-
-/** `a`, `a and b`, `a, b and c`. */
-function listed(words: readonly string[]): string {
-  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }

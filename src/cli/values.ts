@@ -4,19 +4,36 @@
  * @module
  */
 import { usageError } from "../admin/error.ts";
+import type { IdentitySettings } from "../admin/profiles.ts";
 import type { UserSettings } from "../admin/users.ts";
 import { duration, faultText, integer, type Kind, octets } from "../config/kinds.ts";
 import type { Options } from "./program.ts";
 
 /** The settings of an account that were given. @throws {AdminError} `usage` */
 export function userSettings(options: Options): UserSettings {
-  const { pop3, sendAs } = options as Pick<UserSettings, "pop3" | "sendAs">;
+  const { pop3, sendAs, view } = options as Pick<UserSettings, "pop3" | "sendAs" | "view">;
+  const { forward } = options as { readonly forward?: readonly string[] | false };
   return {
     pop3,
     sendAs,
+    view,
+    ...identitySettings(options),
+    forward: forward === false ? "none" : forward,
+    forwardKeep: yesOrNo(options.forwardKeep),
     quotaBytes: limit(options, "--quota-bytes", octets()),
     quotaMessages: limit(options, "--quota-messages", integer(0)),
   };
+}
+
+/** Who somebody is, as far as it was given. */
+export function identitySettings(options: Options): IdentitySettings {
+  const { displayName, department, phone } = options as IdentitySettings;
+  return { displayName, department, phone };
+}
+
+/** What `--x` and `--no-x` say; undefined where neither was given. */
+export function yesOrNo(given: unknown): "yes" | "no" | undefined {
+  return given === undefined ? undefined : given === true ? "yes" : "no";
 }
 
 /** A whole number of at least 1, or undefined where the option was not given. @throws {AdminError} `usage` */

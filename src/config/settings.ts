@@ -6,7 +6,6 @@
 import * as limits from "../base/limits.ts";
 import {
   accountName,
-  cidr,
   days,
   domain,
   duration,
@@ -20,17 +19,10 @@ import {
   text,
   yesNo,
 } from "./kinds.ts";
-import {
-  hostName,
-  hostTls,
-  hostTlsWords,
-  port,
-  routeMatch,
-  senderMatch,
-  serverAddress,
-} from "./network_kinds.ts";
-import { optional, record, required } from "./records.ts";
+import { hostTls, routeMatch, serverAddress } from "./network_kinds.ts";
+import { record, required } from "./records.ts";
 import { group, setting } from "./schema.ts";
+import { gateways, relay } from "./way_settings.ts";
 
 const listeners = list(listenAddress, { name: "list of addresses and ports" });
 
@@ -47,32 +39,6 @@ const separator = text(
   'one of !#$%&\'*+-/=?^_`{|}~ (quoted), or "" for none',
   (given) => /^[!#$%&'*+\-/=?^_`{|}~]?$/.test(given) ? given : undefined,
 );
-
-const anyText = text("text", "a text", (given) => given !== "" ? given : undefined);
-
-/** The settings of a host that mail is given to. */
-function relayHost(name: string) {
-  return {
-    host: setting(hostName, {
-      help: `The name or address of ${name}.`,
-      fallbackText: "none",
-      example: "mail.example.net",
-    }),
-    port: setting(port, { help: `The port of ${name}.`, fallback: 25, example: "587" }),
-    tls: setting(hostTls, { help: hostTlsWords, fallback: "opportunistic", example: "verified" }),
-    user: setting(anyText, {
-      help:
-        `The name to log in with at ${name}; needs passwordFile, and TLS of another kind than opportunistic or off.`,
-      fallbackText: "no log-in",
-      example: "office",
-    }),
-    passwordFile: setting(path, {
-      help: "A file that holds the password and nothing else, readable by the server alone.",
-      fallbackText: "no log-in",
-      example: "/etc/emsmail/relay-password",
-    }),
-  };
-}
 
 export const SETTINGS = group("EMSmail's settings.", {
   hostname: setting(domain, {
@@ -113,94 +79,22 @@ export const SETTINGS = group("EMSmail's settings.", {
     fallback: "auto",
     example: "2",
   }),
-  relay: group("Where mail goes.", {
-    mode: setting(oneOf(["direct", "buffer", "intranet", "combined"]), {
-      help:
-        "The network the system lives in: direct on the Internet, behind a buffer host, on an intranet without " +
-        "Internet (asks no DNS and connects to nothing outside), or combined: direct with a buffer host.",
-      fallback: "intranet",
-      example: "direct",
-    }),
-    outbound: setting(oneOf(["dump", "direct-first"]), {
-      help: "In buffer mode: all outbound mail goes to the buffer host, or only what can't be sent directly.",
-      fallback: "dump",
-      example: "direct-first",
-    }),
-    buffer: group("The buffer host of the modes buffer and combined: it takes our mail, and mail for us.", {
-      ...relayHost("the buffer host"),
-      acceptFrom: setting(list(cidr, { name: "list of address blocks" }), {
-        help:
-          "The addresses the buffer host sends from; in buffer mode nobody else may use the smtp listeners.",
-        fallback: [],
-        example: "[192.0.2.10, 2001:db8::10]",
-      }),
-      receivers: setting(integer(1, 100_000), {
-        help: "In buffer mode: connections of the buffer host served at a time.",
-        fallback: limits.BUFFER_RECEIVERS,
-        example: "4",
-      }),
-    }),
-    fallback: group("In direct mode: the provider's mail host, for what finds no host of its own.", {
-      ...relayHost("the fallback host"),
-    }),
-    unreachableAfter: setting(duration(60_000), {
-      help:
-        "How long a recipient's hosts may stay unreachable before the fallback or buffer host gets the mail.",
-      fallbackText: "queue.expire",
-      example: "8h",
-    }),
-    routes: setting(
-      list(
-        record("a route", {
-          domain: required(routeMatch),
-          host: required(hostName),
-          port: optional(port, 25),
-          tls: optional(hostTls, "opportunistic"),
-          user: optional(anyText),
-          passwordFile: optional(path),
-          accept: optional(oneOf(["users", "anyone"]), "users"),
-        }),
-        { name: "list of routes" },
-      ),
-      {
-        help:
-          "Domains whose mail goes to a host of your choice, first in every mode; `.example.org` is every " +
-          "subdomain, `accept: anyone` takes mail for it from strangers too.",
-        fallback: [],
-        example: "[{ domain: plant.example.org, host: 10.0.0.5 }]",
-      },
-    ),
-    senders: setting(
-      list(
-        record("a sender's route", {
-          sender: required(senderMatch),
-          host: required(hostName),
-          port: optional(port, 25),
-          tls: optional(hostTls, "opportunistic"),
-          user: optional(anyText),
-          passwordFile: optional(path),
-        }),
-        { name: "list of senders' routes" },
-      ),
-      {
-        help: "Senders whose outbound mail goes to a host of your choice, after relay.routes.",
-        fallback: [],
-        example: "[{ sender: news@example.org, host: bulk.example.net, port: 587, tls: verified }]",
-      },
-    ),
-    clients: setting(list(cidr, { name: "list of address blocks" }), {
-      help: "Clients that may send to the outside without logging in, by the smtp listeners.",
-      fallback: [],
-      example: "[10.1.0.0/16]",
-    }),
-    forwarding: setting(oneOf(["srs", "keep"]), {
-      help:
-        "The sender of mail that an alias forwards outside: rewritten to an address here (SRS), so that the " +
-        "sender's SPF doesn't speak against it, or kept.",
-      fallback: "srs",
-      example: "keep",
+  passthru: setting(yesNo, {
+    help:
+      "Whether messages may pass through whole: to the outside, and to accounts with POP3 access P. Otherwise each " +
+      "attachment becomes a message of its own.",
+    fallback: true,
+    example: "no",
+  }),
+  gateways,
+  report: group("Reports attached to mail.", {
+    render: setting(oneOf(["text", "pdf"]), {
+      help: "What a report with printer's carriage control is delivered as.",
+      fallback: "text",
+      example: "pdf",
     }),
   }),
+  relay,
   queue: group("Mail on its way out.", {
     retry: setting(list(duration(1000), { name: "list of durations", atLeast: 1 }), {
       help: "How long to wait after each failed try; the last one counts for all that follow.",
@@ -416,6 +310,13 @@ export const SETTINGS = group("EMSmail's settings.", {
     }),
   }),
   accounts: group("Accounts' defaults.", {
+    pop3: setting(oneOf(["P", "Y", "N"]), {
+      help:
+        "POP3 access of a new account: P (yes, and messages pass through whole), Y (yes, and each attachment becomes a " +
+        "message of its own), or N.",
+      fallback: "P",
+      example: "Y",
+    }),
     plusAddressing: setting(separator, {
       help: 'What may part a name from a tag, as in alice+news; "" turns it off.',
       fallback: "+",

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { normalize } from "node:path";
 import type { Config } from "./config.ts";
 import type { Fault, ListenAddress } from "./kinds.ts";
 import type { Path } from "./locate.ts";
@@ -16,6 +17,7 @@ export function checkTogether(config: Config, report: Report): void {
   checkListeners(config, report);
   checkBuffer(config, report);
   checkHosts(config, report);
+  checkGateways(config, report);
 }
 
 function checkCertificate({ tls: { certFile, keyFile } }: Config, report: Report): void {
@@ -109,6 +111,107 @@ function checkLogin(
       reason: `with tls: ${tls} the password could be sent in the clear`,
     });
   }
+}
+
+type FileDrop = Config["gateways"]["filedrop"][number];
+type Pipe = Config["gateways"]["pipe"][number];
+
+function checkGateways(config: Config, report: Report): void {
+  const { filedrop, pipe, default: standard } = config.gateways;
+  const all = [
+    ...filedrop.map((gateway, index) => ({ gateway, path: ["gateways", "filedrop", index] as const })),
+    ...pipe.map((gateway, index) => ({ gateway, path: ["gateways", "pipe", index] as const })),
+  ];
+  const names = new Map<string, string>();
+  const domains: { readonly domain: string; readonly whose: string }[] = [];
+  for (const { gateway, path } of all) {
+    const whose = `gateways.${path[1]}[${path[2]}]`;
+    checkGatewayName(gateway.name, names.get(gateway.name), (fault) => report(path, fault));
+    names.set(gateway.name, whose);
+    const domain = gateway.domain ?? `${gateway.name}.${config.domains[0] ?? config.hostname}`;
+    checkGatewayDomain(domain, { config, others: domains }, (fault) => report(path, fault));
+    domains.push({ domain, whose });
+  }
+  pipe.forEach((gateway, index) =>
+    checkCommand(gateway, (fault) => report(["gateways", "pipe", index], fault))
+  );
+  checkFolders(filedrop, report);
+  if (standard !== "smtp" && !names.has(standard)) {
+    report(["gateways", "default"], {
+      must: `is '${standard}', which no gateway is called`,
+      reason: names.size === 0
+        ? "use smtp, or add a gateway of that name under gateways.filedrop or gateways.pipe"
+        : `use ${["smtp", ...names.keys()].join(" or ")}`,
+    });
+  }
+}
+
+function checkGatewayName(name: string, other: string | undefined, report: (fault: Fault) => void): void {
+  if (name === "smtp") {
+    report({ must: "field 'name' is smtp, the built-in gateway's name", reason: "choose another" });
+  } else if (other !== undefined) {
+    report({ must: `field 'name' is ${name}, as that of ${other}`, reason: "each gateway needs its own" });
+  }
+}
+
+/** Routing tells by its domain which gateway an address is of. */
+function checkGatewayDomain(
+  domain: string,
+  { config, others }: {
+    readonly config: Config;
+    readonly others: readonly { readonly domain: string; readonly whose: string }[];
+  },
+  report: (fault: Fault) => void,
+): void {
+  const isBelow = (inner: string, outer: string) => inner === outer || inner.endsWith(`.${outer}`);
+  const own = config.domains.find((each) => isBelow(each, domain));
+  if (own !== undefined) {
+    const relation = own === domain ? "is" : `takes in ${own},`;
+    report({
+      must: `field 'domain' (${domain}) ${relation} one of this system's own domains`,
+      reason: "mail for people here would go to the gateway; name a domain below it, or another",
+    });
+  }
+  const other = others.find((each) => isBelow(each.domain, domain) || isBelow(domain, each.domain));
+  if (other === undefined) return;
+  report({
+    must: other.domain === domain
+      ? `field 'domain' (${domain}) is also that of ${other.whose}`
+      : `field 'domain' (${domain}) and that of ${other.whose} (${other.domain}) lie within each other`,
+    reason: "each gateway needs a domain that is not below another's",
+  });
+}
+
+function checkCommand({ command }: Pipe, report: (fault: Fault) => void): void {
+  if (!/\{(?:to|from|id)\}/.test(command[0]!)) return;
+  report({
+    must: `field 'command' begins with '${command[0]}'`,
+    reason: "which program is started may not depend on the message; give its name first, and {to} behind it",
+  });
+}
+
+/** A folder that is both read and written would bring everything back. */
+function checkFolders(filedrop: readonly FileDrop[], report: Report): void {
+  const plain = (folder: string) => normalize(folder).replace(/(?!^)\/$/, "");
+  filedrop.forEach((drop, index) => {
+    if (drop.in === undefined) return;
+    const path = ["gateways", "filedrop", index] as const;
+    const folder = plain(drop.in);
+    const writer = filedrop.findIndex((each) => plain(each.out) === folder);
+    if (writer >= 0) {
+      const whose = writer === index ? "its own field 'out'" : `gateways.filedrop[${writer}] field 'out'`;
+      report(path, {
+        must: `field 'in' is the folder ${drop.in}, as ${whose}`,
+        reason: "what goes out would come in again; use two folders",
+      });
+    }
+    const reader = filedrop.findIndex((each) => each.in !== undefined && plain(each.in) === folder);
+    if (reader >= index) return;
+    report(path, {
+      must: `field 'in' is the folder ${drop.in}, as that of gateways.filedrop[${reader}]`,
+      reason: "each needs its own, or nobody could tell whose mail it is",
+    });
+  });
 }
 
 /** Ports that a listener of a configuration that names none takes. */

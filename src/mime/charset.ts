@@ -26,17 +26,18 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
 
 /** Decodes octets; `charset` is an IANA name in any case, "" where none was given. */
 export function decodeText(bytes: Uint8Array, charset: string): string {
-  const decoder = knownDecoder(charset);
+  const decoder = decoderFor(charset);
   if (decoder !== undefined) return decoder.decode(bytes);
   return decodeUtf8(bytes) ?? new TextDecoder("windows-1252").decode(bytes);
 }
 
 /** Whether a character set's name is one that can be decoded. */
 export function isKnownCharset(charset: string): boolean {
-  return knownDecoder(charset) !== undefined || /^us-ascii$/i.test(charset);
+  return decoderFor(charset) !== undefined || /^us-ascii$/i.test(charset);
 }
 
-function knownDecoder(charset: string): TextDecoder | undefined {
+/** A new decoder of a named character set; undefined where the name is missing, unknown, or US-ASCII (see below). */
+export function decoderFor(charset: string): TextDecoder | undefined {
   const asked = charset.trim().toLowerCase();
   const name = Object.hasOwn(OTHER_NAMES, asked) ? OTHER_NAMES[asked]! : asked;
   // Mail labelled US-ASCII that holds 8-bit octets isn't; it is decoded as if it were not labelled.

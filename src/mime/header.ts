@@ -59,12 +59,12 @@ export function parseHeader(message: Uint8Array): Header {
 }
 
 /** The first field of a name, in any case; undefined where there is none. */
-export function fieldValue(header: Header, name: string): string | undefined {
+export function fieldValue(header: Pick<Header, "fields">, name: string): string | undefined {
   return fieldValues(header, name)[0];
 }
 
 /** All fields of a name, in any case, in order. */
-export function fieldValues(header: Header, name: string): string[] {
+export function fieldValues(header: Pick<Header, "fields">, name: string): string[] {
   const wanted = name.toLowerCase();
   return header.fields.filter((field) => field.name.toLowerCase() === wanted).map((field) => field.value);
 }

@@ -122,13 +122,14 @@ export class Connector {
   async #connect(destination: Destination, signal: AbortSignal): Promise<Connected> {
     const { clock } = this.#options;
     const beganMs = clock.nowMs();
+    const { hop } = destination;
+    if (hop.kind === "gateway") throw new Error(`${destination.name} is not reached by SMTP`);
     const hostOptions = this.#hostOptions();
-    const hosts = await findHosts(destination.hop, hostOptions);
+    const hosts = await findHosts(hop, hostOptions);
     if (hosts.kind !== "hosts") {
       const problem = problemWith(destination, hosts);
       return noHosts(destination, hosts, [this.#notTried(destination, { host: "", beganMs, problem })]);
     }
-    const { hop } = destination;
     const domain = hop.kind === "mx" ? await this.#options.policies.domainPolicy(hop.domain) : undefined;
     const failed: Failed[] = [];
     let isBusy = false;

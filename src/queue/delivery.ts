@@ -77,6 +77,9 @@ export class Delivery {
       resolve: options.resolve,
       forwardSender: options.forwardSender,
       attempts: options.attempts,
+      part,
+      nextKey,
+      hostname: () => settings().hostname,
       send: (destination, job) => this.#outbound.enqueue(destination, job),
       failing: (destination) => this.#outbound.failing(destination),
     });

@@ -7,11 +7,11 @@ import type { MessageKey } from "../mail/message_id.ts";
 import type { NextHop, RelayHost, Route } from "../routing/route.ts";
 import type { QueuedMessage, QueuedRecipient } from "../store/types.ts";
 
-/** The route of a recipient that another system gets. */
-export type SmtpRoute = Extract<Route, { readonly channel: "smtp" }>;
+/** The route of a recipient that another system gets, by SMTP or another gateway. */
+export type OutRoute = Extract<Route, { readonly channel: "smtp" | "gateway" }>;
 
 export interface Destination {
-  /** `example.org`, `[mail.example.net]:25`: what the queue, the log and operators call it. */
+  /** `example.org`, `[mail.example.net]:25`, `gateway mhs`: what the queue, the log and operators call it. */
   readonly name: string;
   readonly hop: NextHop;
   /**
@@ -25,7 +25,7 @@ export interface Destination {
 export interface Job {
   readonly message: QueuedMessage;
   readonly recipients: readonly QueuedRecipient[];
-  readonly route: SmtpRoute;
+  readonly route: OutRoute;
 }
 
 /** One recipient of one message, as a key. */
@@ -38,11 +38,40 @@ export function destinationOf(
   hop: NextHop,
   { requests, own }: Pick<QueuedMessage, "requests" | "own">,
 ): Destination {
+  // No connection, and nothing that sets one message's apart from another's.
+  if (hop.kind === "gateway") return { name: gatewayDestination(hop.name), hop, tls: "by-policy" };
   const name = hop.kind === "mx" ? hop.domain : hostName(hop.host);
   if (own === "report") return { name: `${name} for reports`, hop, tls: "best-effort" };
   return requests?.requireTls === true
     ? { name: `${name} with REQUIRETLS`, hop, tls: "verified" }
     : { name, hop, tls: "by-policy" };
+}
+
+const GATEWAY = "gateway ";
+/** Not a host that is called gateway, with its address behind it. */
+const GATEWAY_NAME = /^gateway [a-z][a-z0-9-]*$/;
+
+/** What a gateway other than SMTP is called among destinations; no domain has a blank. */
+export function gatewayDestination(name: string): string {
+  return `${GATEWAY}${name}`;
+}
+
+/** Whether a destination, or who accepted a message, is a gateway other than SMTP. */
+export function isGatewayDestination(name: string): boolean {
+  return GATEWAY_NAME.test(name);
+}
+
+/**
+ * Why a recipient that waits for a gateway goes on waiting though its route has changed; undefined: it takes its route.
+ * With its gateway gone from the configuration, its domain means nothing any more: DNS would deny it, and everybody's mail
+ * would go back for what may be a mistake. A way that somebody configured in the gateway's place is taken.
+ */
+export function lostGateway({ wait }: QueuedRecipient, route: OutRoute | undefined): string | undefined {
+  if (wait === undefined || !isGatewayDestination(wait.destination)) return undefined;
+  if (route !== undefined && route.hop.kind !== "mx") return undefined;
+  const name = wait.destination.slice(GATEWAY.length);
+  return `the gateway ${name} is not in the configuration any more: put it back under gateways, or reroute or drop ` +
+    "the message";
 }
 
 /** Connections are shared by name: what asks for another security or another log-in must have another name. */
@@ -62,7 +91,7 @@ export function reroutedHop(text: string): NextHop | undefined {
 }
 
 /** The hop that is a recipient's turn: the operator's, the backup once that was taken, or its own. */
-export function hopOf(recipient: QueuedRecipient, route: SmtpRoute): NextHop {
+export function hopOf(recipient: QueuedRecipient, route: OutRoute): NextHop {
   const rerouted = recipient.reroute === undefined ? undefined : reroutedHop(recipient.reroute);
   if (rerouted !== undefined) return rerouted;
   return recipient.wait?.backupSinceMs !== undefined && route.backup !== undefined

@@ -10,50 +10,32 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { utf8 } from "../base/bytes.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { formatMessageKey, type MessageKey } from "../mail/message_id.ts";
-import { type Reply, reply } from "../mail/reply.ts";
-import { returnPathField } from "../mime/trace.ts";
 import type { BackupHop } from "../routing/route.ts";
-import type { Attempt, QueuedMessage, QueuedRecipient, Wait } from "../store/types.ts";
-import {
-  type Destination,
-  destinationOf,
-  handleOf,
-  hopOf,
-  type Job,
-  reroutedHop,
-  type SmtpRoute,
-} from "./destination.ts";
+import type { Attempt, Piece, QueuedMessage, QueuedRecipient, Wait } from "../store/types.ts";
+import { Apart, type ApartOptions } from "./apart.ts";
+import { decide, type Resolved, wantsPieces } from "./decide.ts";
+import { type Destination, destinationOf, handleOf, hopOf, type Job, type OutRoute } from "./destination.ts";
 import type { Ledger, Verdict } from "./ledger.ts";
 
 const log = getLogger(["emsmail", "delivery"]);
 
 /** Messages recorded in one transaction at most: keeps a commit short for those who wait behind it. */
 const BATCH_MESSAGES = 256;
+/** Octets of pieces' headers that wait to be recorded: beyond, they are recorded before more is looked at. */
+const BATCH_PIECES_OCTETS = 8 * 1024 * 1024;
 /** How long to wait after a look-up failed, in milliseconds, doubling up to the second figure. */
 const RETRY_MS = [250, 30_000] as const;
 
-/** Where a recipient's mail goes. */
-export interface Resolved {
-  readonly accounts: readonly { readonly id: number; readonly name: string }[];
-  /** Addresses elsewhere that it stands for, by an alias. */
-  readonly forwards: readonly string[];
-  /** The way out, where the recipient itself is elsewhere. */
-  readonly route: SmtpRoute | undefined;
-  /** Why there are none, or not all; "" where all is well. */
-  readonly problem: string;
-  /** Why there is nowhere to go; undefined where there is. */
-  readonly refusal: Reply | undefined;
-}
+export type { Resolved };
 
-export interface DispatcherOptions {
+export interface DispatcherOptions extends ApartOptions {
   readonly clock: Clock;
   readonly ledger: Ledger;
   /** Finds out where a recipient goes as things stand now. */
   resolve(recipient: string, sender: string): Promise<Resolved>;
-  /** The reverse-path of mail that an alias sends on to elsewhere. */
+  /** The reverse-path of mail that is sent on to elsewhere. */
   forwardSender(reversePath: string): string;
   /** Takes what leaves this system. */
   send(destination: Destination, job: Job): void;
@@ -221,15 +203,22 @@ export class Dispatcher {
 
   /** Sees to messages; gives those that could not be looked up, of which nothing is under way. */
   async #dispatch(batch: readonly QueuedMessage[]): Promise<QueuedMessage[]> {
-    const settled: { message: QueuedMessage; verdicts: readonly Verdict[] }[] = [];
-    const failed: QueuedMessage[] = [];
+    let settled: { message: QueuedMessage; verdicts: readonly Verdict[] }[] = [];
+    let pieces = new Map<MessageKey, Piece>();
     // Bursts go to few people.
-    const known = new Map<string, Promise<Resolved>>();
+    const resolved = new Map<string, Promise<Resolved>>();
+    let apart = new Apart(this.#options);
+    const settle = async () => {
+      if (settled.length > 0) await this.#options.ledger.settle(settled, { pieces: [...pieces.values()] });
+      [settled, pieces, apart] = [[], new Map(), new Apart(this.#options)];
+    };
+    const failed: QueuedMessage[] = [];
     for (const message of batch) {
       try {
-        const { verdicts, outgoing } = await this.#split(message, known);
-        if (verdicts.length > 0) settled.push({ message, verdicts });
-        for (const { destination, route, recipients } of outgoing) {
+        const split = await this.#split(message, { resolved, apart });
+        if (split.verdicts.length > 0) settled.push({ message, verdicts: split.verdicts });
+        for (const piece of split.pieces) pieces.set(piece.key, piece);
+        for (const { destination, route, recipients } of split.outgoing) {
           this.#options.send(destination, { message, recipients, route });
         }
       } catch (error) {
@@ -237,23 +226,28 @@ export class Dispatcher {
         log.error("the recipients of {id} can't be looked up", { id, error: String(error) });
         failed.push(message);
       }
+      if (ownOctets(pieces.values()) > BATCH_PIECES_OCTETS) await settle();
     }
-    if (settled.length > 0) await this.#options.ledger.settle(settled);
+    await settle();
     return failed;
   }
 
   /** What is to be recorded of a message's recipients now, and the others by their way out. */
-  async #split(
-    message: QueuedMessage,
-    known: Map<string, Promise<Resolved>>,
-  ): Promise<{ readonly verdicts: readonly Verdict[]; readonly outgoing: Iterable<Group> }> {
+  async #split(message: QueuedMessage, known: Known): Promise<Split> {
+    const { clock, resolve, forwardSender } = this.#options;
+    const nowMs = clock.nowMs();
     const verdicts: Verdict[] = [];
     const outgoing = new Map<string, Group>();
+    let pieces: readonly Piece[] | undefined;
     for (const recipient of message.recipients) {
       const question = `${recipient.recipient}\n${message.reversePath}`;
-      const asked = known.get(question) ?? this.#options.resolve(recipient.recipient, message.reversePath);
-      known.set(question, asked);
-      const decision = this.#decide(message, recipient, await asked);
+      const asked = known.resolved.get(question) ?? resolve(recipient.recipient, message.reversePath);
+      known.resolved.set(question, asked);
+      const resolved = await asked;
+      if (wantsPieces(message, recipient, { resolved, nowMs }) === "yes") {
+        pieces = await known.apart.piecesOf(message);
+      }
+      const decision = decide(message, recipient, { resolved, nowMs, pieces, forwardSender });
       if ("kind" in decision) {
         verdicts.push(decision);
         continue;
@@ -267,76 +261,33 @@ export class Dispatcher {
       if (group === undefined) outgoing.set(way, { destination, route: decision, recipients: [recipient] });
       else group.recipients.push(recipient);
     }
-    return { verdicts, outgoing: outgoing.values() };
+    return { verdicts, outgoing: outgoing.values(), pieces: pieces ?? [] };
   }
+}
 
-  /** What is to be recorded of a recipient now, or its way out. */
-  #decide(message: QueuedMessage, recipient: QueuedRecipient, resolved: Resolved): Verdict | SmtpRoute {
-    const holdUntilMs = message.requests?.holdUntilMs ?? 0;
-    if (holdUntilMs > this.#options.clock.nowMs()) return held(recipient, holdUntilMs);
-    if (recipient.reroute !== undefined) {
-      const hop = reroutedHop(recipient.reroute);
-      if (hop !== undefined) {
-        const address = { local: "", domain: "" };
-        return { channel: "smtp", recipient: address, accept: "users", hop, rule: "reroute" };
-      }
-    }
-    if (resolved.route !== undefined) return resolved.route;
-    const { accounts, forwards, problem, refusal } = resolved;
-    if (accounts.length === 0 && forwards.length === 0) {
-      const said = refusal ?? reply(550, "5.1.1", problem);
-      return { kind: "failed", recipient, reply: withReason(said, problem), by: "", dialogue: "" };
-    }
-    const trace = utf8(returnPathField(message.reversePath));
-    return {
-      kind: "delivered",
-      recipient,
-      deliverTo: accounts.map(({ id }) => ({ account: id, trace, size: message.size + trace.length })),
-      expandedTo: forwards.map((forward) => this.#forwarded(message, recipient, forward)),
-      detail: problem,
-      accounts: accounts.map(({ name }) => name).join(","),
-    };
-  }
+/** What is found out once for a batch. */
+interface Known {
+  /** By recipient and sender. */
+  readonly resolved: Map<string, Promise<Resolved>>;
+  readonly apart: Apart;
+}
 
-  #forwarded(
-    message: QueuedMessage,
-    recipient: QueuedRecipient,
-    forward: string,
-  ): { recipient: string; requests?: QueuedRecipient["requests"]; reversePath?: string } {
-    const reversePath = this.#options.forwardSender(message.reversePath);
-    // RFC 3461 4.2: who is told of the outcome knows the recipient by the name the sender wrote.
-    const requests = {
-      ...recipient.requests,
-      orcpt: recipient.requests?.orcpt ?? `rfc822;${recipient.recipient}`,
-    };
-    return { recipient: forward, requests, ...reversePath === message.reversePath ? {} : { reversePath } };
-  }
+interface Split {
+  readonly verdicts: readonly Verdict[];
+  readonly outgoing: Iterable<Group>;
+  /** Those that verdicts use. */
+  readonly pieces: readonly Piece[];
+}
+
+function ownOctets(pieces: Iterable<Piece>): number {
+  let octets = 0;
+  for (const { own } of pieces) octets += own.length;
+  return octets;
 }
 
 /** Recipients of a message that go the same way. */
 interface Group {
   readonly destination: Destination;
-  readonly route: SmtpRoute;
+  readonly route: OutRoute;
   readonly recipients: QueuedRecipient[];
-}
-
-/** RFC 4865: the sender wants it to leave later. */
-function held(recipient: QueuedRecipient, untilMs: number): Verdict {
-  return {
-    kind: "deferred",
-    recipient,
-    reason: `held until ${new Date(untilMs).toISOString()}, as its sender asked`,
-    destination: "",
-    dueMs: untilMs,
-    tried: "no",
-    unreachable: "no",
-    backup: undefined,
-    by: "",
-    dialogue: "",
-  };
-}
-
-/** A refusal with the sentence that is about this recipient. */
-function withReason(refusal: Reply, problem: string): Reply {
-  return problem === "" ? refusal : { ...refusal, lines: [problem] };
 }

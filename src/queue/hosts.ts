@@ -12,6 +12,9 @@ import type { Dns } from "../net/dns.ts";
 import type { NextHop } from "../routing/route.ts";
 import { mxTargets, orderAddresses, type Shuffle } from "../routing/targets.ts";
 
+/** A next hop that is reached by SMTP. */
+export type SmtpHop = Exclude<NextHop, { readonly kind: "gateway" }>;
+
 /** The port where systems take mail from each other (RFC 5321 4.5.4.2). */
 const SMTP_PORT = 25;
 
@@ -43,7 +46,7 @@ export interface HostOptions {
 }
 
 /** The hosts of a next hop, in order of trial. */
-export async function findHosts(hop: NextHop, options: HostOptions): Promise<Hosts> {
+export async function findHosts(hop: SmtpHop, options: HostOptions): Promise<Hosts> {
   if (hop.kind === "host") {
     return { kind: "hosts", hosts: [{ name: hop.host.host, port: hop.host.port, authentic: false }] };
   }
@@ -71,7 +74,7 @@ export type Addresses =
   | { readonly kind: "temporary"; readonly reason: string };
 
 /** The addresses of a host, both families, in order of trial. */
-export async function findAddresses(host: string, hop: NextHop, options: HostOptions): Promise<Addresses> {
+export async function findAddresses(host: string, hop: SmtpHop, options: HostOptions): Promise<Addresses> {
   if (isIP(host) !== 0) return { kind: "addresses", addresses: [host], authentic: false };
   if (hop.kind === "host") return await lookUp(host, options);
   const { dns, shuffle } = options;

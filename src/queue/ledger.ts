@@ -20,13 +20,15 @@ import type {
   Deliveries,
   DestinationState,
   Outcome,
+  Piece,
   QueueChanges,
   QueuedMessage,
   QueuedRecipient,
   Wait,
 } from "../store/types.ts";
 import { destinationOf } from "./destination.ts";
-import { momentsOf, nextMomentMs, type RetryPolicy, wantsNotice } from "./retry.ts";
+import { tell } from "./outcome_log.ts";
+import { isOfList, momentsOf, nextMomentMs, type RetryPolicy, wantsNotice } from "./retry.ts";
 
 const log = getLogger(["emsmail", "delivery"]);
 
@@ -46,6 +48,8 @@ export type Verdict =
     readonly detail: string;
     /** The accounts' names, for the log. */
     readonly accounts: string;
+    /** It is a list, which has the message now (RFC 3461 5.2.7.1). @default "no" */
+    readonly list?: "no" | "yes";
   }
   /** Another system took it. */
   | {
@@ -96,18 +100,28 @@ export interface Notice {
   readonly retryUntilMs?: number;
 }
 
+/** Who is told what became of a recipient: the sender, or who keeps the list that led to it (RFC 5321 3.9.2). */
+export function toldOf(
+  { reversePath }: Pick<QueuedMessage, "reversePath">,
+  recipient: QueuedRecipient,
+): string {
+  return isOfList(recipient) ? recipient.reversePath! : reversePath;
+}
+
 export interface LedgerOptions {
   readonly deliveries: Deliveries;
   readonly clock: Clock;
   policy(): RetryPolicy;
-  /** Makes the notification about some recipients of a message; undefined where none can be made. */
+  /** Makes the notification about some recipients of a message, for one of {@linkcode toldOf}; undefined: none can be made. */
   compose(message: QueuedMessage, notices: readonly Notice[]): Promise<AcceptedMessage | undefined>;
   /** Called for each recipient that is on record, with what it waits for if it does. */
   settled(key: MessageKey, index: number, wait: Wait | undefined): void;
 }
 
-/** What a try adds to its verdicts. */
+/** What is recorded beside verdicts. */
 export interface Extras {
+  /** What messages were broken apart into, as far as verdicts use it. */
+  readonly pieces?: readonly Piece[];
   readonly attempts?: readonly Attempt[];
   readonly destinations?: readonly DestinationState[];
 }
@@ -162,7 +176,7 @@ export class Ledger {
         outcomes.push(outcome);
         if (notice !== undefined) notices.push(notice);
       }
-      for (const group of byAction(notices)) {
+      for (const group of grouped(message, notices)) {
         const report = await this.#compose(message, group);
         if (report !== undefined) reports.push(report);
       }
@@ -236,17 +250,21 @@ export class Ledger {
   }
 }
 
-/** A store may transfer a report's buffer, and fail all the same: the next try needs it. */
+/** A store may transfer a report's or a piece's buffer, and fail all the same: the next try needs it. */
 function withOwnBuffers(changes: QueueChanges): QueueChanges {
-  if (changes.reports === undefined || changes.reports.length === 0) return changes;
-  const reports = changes.reports.map((report) => ({ ...report, lastPart: report.lastPart.slice() }));
-  return { ...changes, reports };
+  const { reports = [], pieces = [] } = changes;
+  if (reports.length + pieces.length === 0) return changes;
+  return {
+    ...changes,
+    reports: reports.map((report) => ({ ...report, lastPart: report.lastPart.slice() })),
+    pieces: pieces.map((piece) => ({ ...piece, own: piece.own.slice() })),
+  };
 }
 
 type VerdictOf<K extends Verdict["kind"]> = Extract<Verdict, { readonly kind: K }>;
 
 function delivered(message: QueuedMessage, verdict: VerdictOf<"delivered">, atMs: number): Judged {
-  const { recipient, deliverTo, expandedTo, detail } = verdict;
+  const { recipient, deliverTo, expandedTo, detail, list } = verdict;
   const outcome: Outcome = {
     key: message.key,
     index: recipient.index,
@@ -256,8 +274,10 @@ function delivered(message: QueuedMessage, verdict: VerdictOf<"delivered">, atMs
     deliverTo,
     ...expandedTo.length > 0 ? { expandedTo } : {},
   };
-  // RFC 3461 5.2.7.1: what others stand for now is told by their own outcome, as they keep the NOTIFY.
-  if (deliverTo.length === 0 || !wantsNotice("success", message, recipient.requests)) return { outcome };
+  // RFC 3461 5.2.7: what others stand for now is told by their own outcome, as they keep the NOTIFY; but those of a list
+  // don't, and it has its mail with this.
+  const isThere = deliverTo.length > 0 || list === "yes";
+  if (!isThere || !wantsNotice("success", message, recipient.requests)) return { outcome };
   return {
     outcome,
     notice: {
@@ -266,7 +286,7 @@ function delivered(message: QueuedMessage, verdict: VerdictOf<"delivered">, atMs
       reply: undefined,
       by: "",
       said: "here",
-      reason: "It is in the mailbox.",
+      reason: list === "yes" ? "The list has it, and sends it to its members." : "It is in the mailbox.",
       dialogue: "",
     },
   };
@@ -439,12 +459,13 @@ function expired(
   return judged.notice === undefined ? judged : { ...judged, notice: { ...judged.notice, by } };
 }
 
-/** A notification tells of one kind of event, so that its subject can say which. */
-function byAction(notices: readonly Notice[]): Notice[][] {
-  const groups = new Map<Notice["action"], Notice[]>();
+/** A notification tells one person of one kind of event, so that its subject can say which. */
+function grouped(message: QueuedMessage, notices: readonly Notice[]): Notice[][] {
+  const groups = new Map<string, Notice[]>();
   for (const notice of notices) {
-    const group = groups.get(notice.action);
-    if (group === undefined) groups.set(notice.action, [notice]);
+    const question = `${notice.action} ${toldOf(message, notice.recipient)}`;
+    const group = groups.get(question);
+    if (group === undefined) groups.set(question, [notice]);
     else group.push(notice);
   }
   return [...groups.values()];
@@ -453,31 +474,4 @@ function byAction(notices: readonly Notice[]): Notice[][] {
 /** `250 2.0.0 Accepted as …`. */
 export function replyText({ code, enhanced, lines }: Reply): string {
   return [String(code), ...enhanced === undefined ? [] : [enhanced], lines.join(" ")].join(" ").trim();
-}
-
-function tell(message: QueuedMessage, verdict: Verdict, outcome: Outcome): void {
-  const note = { id: formatMessageKey(message.key), to: verdict.recipient.recipient };
-  const detail = outcome.detail === "" ? {} : { detail: outcome.detail };
-  switch (outcome.state) {
-    case "delivered":
-    case "expanded":
-      return log.info("message delivered", {
-        ...note,
-        account: verdict.kind === "delivered" ? verdict.accounts : "",
-        ...outcome.expandedTo === undefined
-          ? {}
-          : { expanded: outcome.expandedTo.map((one) => one.recipient).join(",") },
-        ...detail,
-      });
-    case "relayed":
-      return log.info("message relayed", { ...note, by: outcome.acceptedBy, ...detail });
-    case "handed":
-      return log.info("message handed on", { ...note, by: outcome.acceptedBy, ...detail });
-    case "deferred":
-      return log.info("message deferred", { ...note, destination: outcome.wait?.destination, ...detail });
-    case "failed":
-    case "held":
-    case "dropped":
-      return log.warn("message not delivered", { ...note, ...detail });
-  }
 }

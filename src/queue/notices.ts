@@ -21,7 +21,8 @@ import {
 import { decodeEncodedWords } from "../mime/encoded_word.ts";
 import { fieldValue, parseHeader } from "../mime/header.ts";
 import type { AcceptedMessage, QueuedMessage } from "../store/types.ts";
-import { type Notice, replyText } from "./ledger.ts";
+import { isGatewayDestination } from "./destination.ts";
+import { type Notice, replyText, toldOf } from "./ledger.ts";
 
 /** A message up to this many octets is returned whole where nothing else was asked for. */
 const RETURNED_OCTETS = 50_000;
@@ -38,13 +39,14 @@ export interface NoticeOptions {
   readonly part: (key: MessageKey, index: number) => Promise<Uint8Array | undefined>;
 }
 
-/** Makes the notification about some recipients of a message, all with the same action. */
+/** Makes the notification about some recipients of a message, all with the same action and for the same person. */
 export async function composeNotice(
   message: QueuedMessage,
   notices: readonly Notice[],
   options: NoticeOptions,
 ): Promise<AcceptedMessage> {
   const { hostname, domain, nowMs } = options;
+  const to = notices.length === 0 ? message.reversePath : toldOf(message, notices[0]!.recipient);
   const first = await options.part(message.key, 0) ?? new Uint8Array();
   const header = headerSection(first);
   const fields = parseHeader(header);
@@ -54,11 +56,14 @@ export async function composeNotice(
   const report: DeliveryReport = {
     hostname,
     from: `MAILER-DAEMON@${domain}`,
-    to: message.reversePath,
+    to,
     atMs: nowMs,
     key,
     arrivedAtMs: message.receivedAtMs,
-    ...message.requests?.envid === undefined ? {} : { envid: message.requests.envid },
+    // RFC 3461 5.2.7.1: who keeps a list knows nothing of the sender's name for the envelope.
+    ...message.requests?.envid === undefined || to !== message.reversePath
+      ? {}
+      : { envid: message.requests.envid },
     ...subject === undefined ? {} : { subjectOf: decodeEncodedWords(subject) },
     ...messageId === undefined ? {} : { messageId },
     recipients: notices.map((notice) => reported(notice, nowMs)),
@@ -73,7 +78,7 @@ export async function composeNotice(
     receivedAtMs: nowMs,
     envelope: {
       reversePath: "",
-      recipients: [message.reversePath],
+      recipients: [to],
       smtpUtf8: message.smtpUtf8,
       ...needs8bit(octets) ? { requests: { body: "8BITMIME" } } : {},
     },
@@ -110,14 +115,16 @@ async function original(
 
 function reported(notice: Notice, nowMs: number): ReportedRecipient {
   const { recipient, action, reply, by, said, reason, dialogue, retryUntilMs } = notice;
+  const isGateway = isGatewayDestination(by);
   return {
     recipient: recipient.recipient,
     ...recipient.requests?.orcpt === undefined ? {} : { orcpt: recipient.requests.orcpt },
     action,
     status: statusOf(action, reply),
-    ...by === "" ? {} : { remoteMta: hostOf(by) },
+    // RFC 3464 2.3.5: a name in its own system; a gateway has none that means anything elsewhere, and speaks no SMTP.
+    ...by === "" || isGateway ? {} : { remoteMta: hostOf(by) },
     // RFC 3464 2.3.6: what the other side said, not what was made of it here.
-    ...reply === undefined || said === "here" ? {} : { diagnostic: replyText(reply) },
+    ...reply === undefined || said === "here" || isGateway ? {} : { diagnostic: replyText(reply) },
     ...action === "failed" || action === "delayed" ? { lastAttemptMs: nowMs } : {},
     ...retryUntilMs === undefined ? {} : { willRetryUntilMs: retryUntilMs },
     reason,

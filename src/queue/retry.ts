@@ -54,6 +54,14 @@ export function wantsNotice(
   return requests?.notify === undefined ? event !== "success" : requests.notify.includes(event);
 }
 
+/**
+ * Whether a list led to a recipient: it has its keeper's address as reverse-path, and no ORCPT, which everybody else has
+ * whose mail is sent on with another reverse-path (RFC 3461 5.2.7.1, 5.2.7.3).
+ */
+export function isOfList({ reversePath, requests }: QueuedRecipient): boolean {
+  return reversePath !== undefined && requests?.orcpt === undefined;
+}
+
 /** The moments of one recipient; `backup` says whether it has a backup route for hosts that can't be reached. */
 export function momentsOf(
   message: QueuedMessage,

@@ -15,6 +15,7 @@ import type { Courier, Sent } from "./courier_types.ts";
 import { type Destination, hopOf, type Job } from "./destination.ts";
 import type { DialogueDriver } from "./dialogue_driver.ts";
 import { replyText, type Verdict } from "./ledger.ts";
+import { isOfList } from "./retry.ts";
 
 /** A message's octets as they are sent. */
 export interface OutgoingContent {
@@ -136,7 +137,8 @@ export class SmtpCourier implements Courier {
     if (recipients.length === 1) return [[recipients[0]!]];
     const bySender = new Map<string, QueuedRecipient[]>();
     for (const recipient of recipients) {
-      const sender = recipient.reversePath ?? message.reversePath;
+      const { reversePath, requests } = envelopeOf(message, recipient);
+      const sender = `${reversePath}\n${requests?.envid ?? ""}`;
       const group = bySender.get(sender);
       if (group === undefined) bySender.set(sender, [recipient]);
       else group.push(recipient);
@@ -296,14 +298,29 @@ function transactionOf(
   { size, smtpUtf8, nowMs }: { readonly size: number; readonly smtpUtf8: boolean; readonly nowMs: number },
 ): Transaction {
   const byMs = message.requests?.deliverBy?.byMs;
+  const { reversePath, requests } = envelopeOf(message, recipients[0]!);
   return {
-    reversePath: recipients[0]!.reversePath ?? message.reversePath,
+    reversePath,
     size,
     smtpUtf8,
-    requests: message.requests,
+    requests,
     ...byMs === undefined ? {} : { deliverBySeconds: Math.round((byMs - nowMs) / 1000) },
     recipients: recipients.map(({ recipient, requests }) => ({ recipient, requests })),
   };
+}
+
+/** A recipient's reverse-path, and what is asked for the message beside it. */
+function envelopeOf(
+  message: QueuedMessage,
+  recipient: QueuedRecipient,
+): Pick<Transaction, "reversePath" | "requests"> {
+  const reversePath = recipient.reversePath ?? message.reversePath;
+  if (message.requests === undefined || !isOfList(recipient)) {
+    return { reversePath, requests: message.requests };
+  }
+  // RFC 3461 5.2.7.1: a list asks in its own name, and nothing of what the sender asked is for its members.
+  const { envid: _envid, ret: _ret, ...requests } = message.requests;
+  return { reversePath, requests };
 }
 
 /** A result of our own making: the try is repeated. */

@@ -22,20 +22,24 @@ export function explain(route: Route): readonly string[] {
         }.`,
       ];
     case "smtp":
+    case "gateway":
       return [
         why,
         ...dutyWords(route.hop),
         ...route.backup === undefined ? [] : [backupWords(route.backup)],
-        route.accept === "anyone"
-          ? "Anyone may send there through this system."
-          : "Only those who have logged in, the hosts in relay.clients and this system's own aliases may send there.",
+        route.accept === "anyone" ? "Anyone may send there through this system." : USERS_ONLY,
       ];
   }
 }
 
+const USERS_ONLY =
+  "Only those who have logged in, the hosts in relay.clients, and this system's own aliases, lists, shadows and " +
+  "forwarding may send there.";
+
 /** A next hop in a few words: `the hosts that DNS names for example.org`, `mail.example.net, port 25`. */
 export function hopWords(hop: NextHop): string {
   if (hop.kind === "host") return hostWords(hop.host);
+  if (hop.kind === "gateway") return `the gateway ${hop.name}`;
   return hop.domain.startsWith("[")
     ? `the host at ${hop.domain}`
     : `the hosts that DNS names for ${hop.domain}`;
@@ -57,6 +61,7 @@ const TLS_WORDS: { readonly [tls in RelayHost["tls"]]: string } = {
 function reason(route: Route): string {
   const { rule, recipient } = route;
   const address = formatAddress(recipient);
+  if (rule.startsWith("gateways.")) return `${address} is at the gateway ${rule.slice("gateways.".length)}.`;
   switch (rule.replace(/\[\d+\]$/, "")) {
     case "our-domains":
       return `${address} is at one of this system's domains.`;

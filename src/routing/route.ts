@@ -13,6 +13,7 @@
  * @module
  */
 import { type Address, canonicalAddress, canonicalDomain, formatAddress } from "../mail/address.ts";
+import { isOnGateway } from "../mail/gateway_address.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { localCandidates, type LocalOptions } from "./local.ts";
 import { type SrsKey, srsReverse } from "./srs.ts";
@@ -48,6 +49,8 @@ export interface RelayHost {
 export type NextHop =
   /** The hosts that DNS names for a domain, or the host of an address literal (RFC 5321 5.1). The domain is canonical. */
   | { readonly kind: "mx"; readonly domain: string }
+  /** A gateway of the configuration other than SMTP, by its name: a file drop or a pipe. */
+  | { readonly kind: "gateway"; readonly name: string }
   /** `duty`: whether what becomes of the mail is known by its acceptance, or only that the host will pass it on. */
   | { readonly kind: "host"; readonly host: RelayHost; readonly duty: "delivers" | "passes-on" };
 
@@ -70,6 +73,16 @@ export interface ListedRoute {
   readonly accept: "users" | "anyone";
 }
 
+/** A gateway other than SMTP, as routing sees it. */
+export interface GatewayDomain {
+  /** In lower case. */
+  readonly name: string;
+  /** What its addresses end in here, canonical: `mhs.example.org` and its subdomains (mail/gateway_address.ts). */
+  readonly domain: string;
+  /** Whether strangers may send to it, or only who may relay. */
+  readonly accept: "users" | "anyone";
+}
+
 /** What routing knows of the world. */
 export interface Topology extends LocalOptions {
   readonly mode: RoutingMode;
@@ -77,6 +90,8 @@ export interface Topology extends LocalOptions {
   readonly outbound: "dump" | "direct-first";
   readonly buffer?: RelayHost;
   readonly fallback?: RelayHost;
+  /** Gateways other than SMTP, whose domains come before everything else; none where absent. */
+  readonly gateways?: readonly GatewayDomain[];
   /** `relay.routes`, tried in order. */
   readonly routes: readonly ListedRoute[];
   /** `relay.senders`, tried in order. */
@@ -114,6 +129,15 @@ export type Route =
     readonly backup?: BackupHop;
     readonly rule: string;
   }
+  /** Given to a gateway other than SMTP. */
+  | {
+    readonly channel: "gateway";
+    readonly recipient: Address;
+    readonly accept: "users" | "anyone";
+    readonly hop: Extract<NextHop, { readonly kind: "gateway" }>;
+    readonly backup?: undefined;
+    readonly rule: string;
+  }
   /** Not taken; the reply says why, in a sentence. */
   | {
     readonly channel: "refused";
@@ -142,13 +166,13 @@ interface RuleList {
 
 const RULES: { readonly [mode in RoutingMode]: RuleList } = {
   // The seed, Figure 1.
-  direct: { rules: [rewritten, routes, ourDomains, complete, senders], otherwise: direct },
+  direct: { rules: [rewritten, gateways, routes, ourDomains, complete, senders], otherwise: direct },
   // Figure 2.
-  buffer: { rules: [rewritten, routes, ourDomains, complete, senders], otherwise: buffered },
+  buffer: { rules: [rewritten, gateways, routes, ourDomains, complete, senders], otherwise: buffered },
   // Figure 3.
-  intranet: { rules: [rewritten, routes, ourDomains, complete], otherwise: nothingOutside },
+  intranet: { rules: [rewritten, gateways, routes, ourDomains, complete], otherwise: nothingOutside },
   // Figure 4.
-  combined: { rules: [rewritten, routes, ourDomains, complete, senders], otherwise: combined },
+  combined: { rules: [rewritten, gateways, routes, ourDomains, complete, senders], otherwise: combined },
 };
 
 /** Decides where a recipient's mail goes. */
@@ -179,7 +203,23 @@ function rewritten({ recipient, domain, sender, topology }: Question): Route | u
   const { srs: _, ...rest } = topology;
   const route = resolve(reversal.recipient, rest, { sender });
   // It is an answer to a message that left here, so strangers may use it.
-  return route.channel === "smtp" ? { ...route, accept: "anyone", rule: "srs" } : { ...route, rule: "srs" };
+  return route.channel === "smtp" || route.channel === "gateway"
+    ? { ...route, accept: "anyone", rule: "srs" }
+    : { ...route, rule: "srs" };
+}
+
+/** The seed's "gateways": a domain that stands for a system joined by other means than SMTP. */
+function gateways({ recipient, topology }: Question): Route | undefined {
+  const gateway = topology.gateways?.find(({ domain }) => isOnGateway(recipient, domain));
+  if (gateway === undefined) return undefined;
+  const { name, accept } = gateway;
+  return {
+    channel: "gateway",
+    recipient,
+    accept,
+    hop: { kind: "gateway", name },
+    rule: `gateways.${name}`,
+  };
 }
 
 function routes({ recipient, domain, topology }: Question): Route | undefined {
@@ -255,7 +295,12 @@ function buffered(question: Question): Route {
 }
 
 function nothingOutside({ recipient, topology }: Question): Route {
-  const ours = listed([...topology.domains, ...topology.routes.map(({ match }) => shownMatch(match))]);
+  const { domains, routes, gateways = [] } = topology;
+  const ours = listed([
+    ...domains,
+    ...routes.map(({ match }) => shownMatch(match)),
+    ...gateways.map(({ domain }) => domain),
+  ]);
   const sentence = `${
     formatAddress(recipient)
   } is outside: this system is on an intranet and delivers only to ${ours}`;

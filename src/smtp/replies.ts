@@ -221,6 +221,14 @@ export const relayingDenied: Reply = reply(
   "5.7.1",
   "Relaying denied: log in, or send from an address that this system relays for",
 );
+/** A local name for somebody outside. RFC 3463 3.8: delivery not authorized. */
+export const closedToStrangers: Reply = reply(
+  550,
+  "5.7.1",
+  "That name takes mail from users of this system only: log in to write to it",
+);
+/** RFC 3463 3.3: mailing list expansion problem. */
+export const emptyList: Reply = reply(550, "5.2.4", "That mailing list has no members");
 /** RFC 6409 6.1: an account sends only as addresses that are its own. */
 export const senderNotYours: Reply = reply(
   550,

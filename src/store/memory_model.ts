@@ -38,6 +38,10 @@ export interface MemoryMessage {
   readonly recipients: MemoryRecipient[];
   /** When owners took it out of their maildrops. */
   readonly removals: Map<AccountId, number>;
+  /** The message it is a piece of, and which. */
+  readonly piece?: { readonly of: MessageKey; readonly place: string };
+  /** Accounts whose maildrop got it in pieces. */
+  readonly apart: Set<AccountId>;
 }
 
 /** The messages, and what else the queue needs of the store. */
@@ -82,6 +86,7 @@ export function queuedMessage(message: MemoryMessage, places: readonly number[])
     size,
     ...(requests === undefined ? {} : { requests }),
     ...(own === undefined ? {} : { own }),
+    ...(message.piece === undefined ? {} : { piece: message.piece.place }),
     recipients: places.map((index) => queuedRecipient(message.recipients[index]!, index)),
   };
 }

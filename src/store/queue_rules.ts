@@ -88,6 +88,12 @@ export function domainOf(address: string): string {
   return at < 0 ? "" : canonicalDomain(address.slice(at + 1));
 }
 
+/** The form in which recipients of one message are compared: local parts as they stand, for they are others' business. */
+export function recipientForm(address: string): string {
+  const at = address.lastIndexOf("@");
+  return at < 0 ? address : `${address.slice(0, at)}@${canonicalDomain(address.slice(at + 1))}`;
+}
+
 /** A recipient as a filter looks at it. */
 export interface Candidate {
   readonly entry: QueueEntry;

@@ -13,7 +13,8 @@
  */
 import type { MessageRequests, Ownership, RecipientRequests } from "../mail/envelope.ts";
 import type { MessageKey } from "../mail/message_id.ts";
-import type { AcceptedMessage, AccountId } from "./types.ts";
+import type { AccountId } from "./directory_types.ts";
+import type { AcceptedMessage, Segment } from "./types.ts";
 
 // ---------------------------------------------------------------- delivering (the queue)
 
@@ -27,7 +28,7 @@ import type { AcceptedMessage, AccountId } from "./types.ts";
  * - `delivered`: in the maildrops of this system
  * - `relayed`: accepted by a system that is responsible for the recipient, as far as is known
  * - `handed`: accepted by the buffer host or another host that passes it on; what becomes of it is not known here
- * - `expanded`: replaced by other recipients of the same message
+ * - `expanded`: replaced by other recipients, of the same message or of the pieces it was broken apart into
  * - `failed`: not delivered, and the sender was told where that was asked for
  * - `dropped`: an operator took it out, and nobody was told
  */
@@ -88,6 +89,8 @@ export interface QueuedMessage {
   readonly requests?: MessageRequests;
   /** Whose message it is; absent: it came from elsewhere. */
   readonly own?: NonNullable<Ownership>;
+  /** It is a piece that another message was broken apart into, and stays as it is: `2/4`. */
+  readonly piece?: string;
   readonly recipients: readonly QueuedRecipient[];
 }
 
@@ -99,18 +102,50 @@ export interface Outcome {
   readonly atMs: number;
   /** A sentence for `emsmail trace`: a reply, a reason. */
   readonly detail: string;
-  /** Maildrops that get the message, each once, with the trace fields for it and the octets RETR will send. */
-  readonly deliverTo: readonly {
-    readonly account: AccountId;
-    readonly trace: Uint8Array;
-    readonly size: number;
-  }[];
+  /** Maildrops that get the message, or the pieces it was broken apart into, each once. */
+  readonly deliverTo: readonly MaildropDelivery[];
   /** With `deferred`, and only then. */
   readonly wait?: Wait;
   /** With `relayed` and `handed`: who accepted it, `mx.example.org [192.0.2.1]`. */
   readonly acceptedBy?: string;
-  /** With `expanded`: the recipients in its place, added to the message as `queued`. */
-  readonly expandedTo?: readonly Omit<QueuedRecipient, "index" | "wait">[];
+  /**
+   * With `expanded`: the recipients in its place, added as `queued` to the message or to a piece of it (`piece`, one of
+   * {@linkcode QueueChanges.pieces}). One that the message has already, by its address, is passed over.
+   */
+  readonly expandedTo?:
+    readonly (Omit<QueuedRecipient, "index" | "wait"> & { readonly piece?: MessageKey })[];
+}
+
+/** What one maildrop gets: the trace fields for it, and the octets RETR will send. */
+export type MaildropDelivery =
+  | { readonly account: AccountId; readonly trace: Uint8Array; readonly size: number }
+  /** Each of {@linkcode QueueChanges.pieces}; a maildrop that has the message or pieces of it already gets none. */
+  | {
+    readonly account: AccountId;
+    readonly pieces: readonly {
+      readonly key: MessageKey;
+      readonly trace: Uint8Array;
+      readonly size: number;
+    }[];
+  };
+
+/**
+ * A message that another is broken apart into. Its reverse-path, origin, requests and SMTPUTF8 are the other's, and its
+ * time of receipt.
+ */
+export interface Piece {
+  readonly key: MessageKey;
+  /** The message it is a piece of. */
+  readonly of: MessageKey;
+  /** Which one: `2/4`. */
+  readonly place: string;
+  /** The octets that are its own; its buffer may be transferred. */
+  readonly own: Uint8Array;
+  readonly segments: readonly Segment[];
+  /** Octets of the segments together. */
+  readonly size: number;
+  /** The Message-ID field's value without brackets. */
+  readonly messageId: string;
 }
 
 /** One try to hand one message's recipients to one host. */
@@ -146,6 +181,8 @@ export interface DestinationState {
 export interface QueueChanges {
   readonly outcomes: readonly Outcome[];
   readonly attempts?: readonly Attempt[];
+  /** What messages among the outcomes are broken apart into; those that no outcome uses are passed over. */
+  readonly pieces?: readonly Piece[];
   /** Notifications about the outcomes: messages of one part, made durable and queued with them. */
   readonly reports?: readonly AcceptedMessage[];
   /** Destinations that failed, and (with `failures` 0) those that answer again. */
@@ -187,7 +224,8 @@ export interface Deliveries {
    * that leaves no maildrop; `detail` says which account it was. A recipient nobody knows (any more) is passed over, and
    * with an outcome the recipients it would have expanded to. A report whose key is there already is passed over.
    * Attempts are kept each time: they are a log.
-   * @throws {StoreError} `conflict` for `deferred` without `wait`, or a report that `accept` would refuse
+   * @throws {StoreError} `conflict` for `deferred` without `wait`, a piece that is used and isn't there, isn't one of the
+   * outcome's message or can't be made, or a report that `accept` would refuse
    */
   record(changes: QueueChanges): Promise<void>;
   /** What is deferred, by destination. */

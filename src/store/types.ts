@@ -5,6 +5,7 @@
  * - A promise that resolves means that the change is on disk (SQLite: after the fsync of the commit that holds it).
  * - A change is whole or not there at all, whatever happens to the process.
  * - A body is kept once, however many maildrops and recipients point at it, and goes when the last of them does.
+ * - A body may be made of stretches of others ({@linkcode Segment}), which are kept while it is.
  * - Reads see committed changes only.
  *
  * @module
@@ -12,13 +13,14 @@
 import type { Envelope, MessageRequests, Origin, RecipientRequests } from "../mail/envelope.ts";
 import type { MessageKey } from "../mail/message_id.ts";
 import type { Deliveries, Queue, RecipientState, Wait } from "./queue_types.ts";
+import type { AccountId, Directory, Entries } from "./directory_types.ts";
+import type { Reports } from "./report_types.ts";
 import type { Trust } from "./trust_types.ts";
 
+export type * from "./directory_types.ts";
 export type * from "./queue_types.ts";
+export type * from "./report_types.ts";
 export type * from "./trust_types.ts";
-
-/** An account's number: 1, 2, 3 … and never used again. */
-export type AccountId = number;
 
 /** The store could not do what was asked for a reason the caller can act on. */
 export class StoreError extends Error {
@@ -35,6 +37,8 @@ export interface Store {
   readonly spool: Spool;
   readonly maildrops: Maildrops;
   readonly directory: Directory;
+  readonly entries: Entries;
+  readonly reports: Reports;
   readonly deliveries: Deliveries;
   readonly queue: Queue;
   readonly trust: Trust;
@@ -45,13 +49,27 @@ export interface Store {
 
 // ---------------------------------------------------------------- receiving (the SMTP server)
 
+/** A stretch of a body. */
+export interface Segment {
+  /** The message or stored content it is a stretch of; absent: the octets that are the message's own. */
+  readonly source?: MessageKey;
+  /** From the start of the source's body, or of the own octets. */
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** A message that was received whole. */
 export interface AcceptedMessage {
   readonly key: MessageKey;
   /** The last part (all of a small message); its buffer may be transferred, so the caller must not use it again. */
   readonly lastPart: Uint8Array;
-  /** Octets of all parts together. */
+  /** Octets of all parts together; with `segments`, of the segments together. */
   readonly size: number;
+  /**
+   * What the body is made of, in order, where it isn't its own octets from end to end. Of a source that is itself made of
+   * segments, what it is made of is kept.
+   */
+  readonly segments?: readonly Segment[];
   readonly receivedAtMs: number;
   readonly envelope: Envelope;
   readonly origin: Origin;
@@ -65,7 +83,7 @@ export interface Spool {
   /**
    * Makes the message and its recipients durable, all `queued`.
    * @throws {StoreError} `conflict` where the key is taken, there is no recipient, or the parts don't add up to the
-   * size (one of them was refused); `full` where the disk is
+   * size (one of them was refused), or a segment's source is gone or too short; `full` where the disk is
    */
   accept(message: AcceptedMessage): Promise<void>;
   /** Forgets the parts of a message that never became whole. */
@@ -114,60 +132,6 @@ export interface Maildrops {
   expire(beforeMs: number, limit: number): Promise<number>;
 }
 
-// ---------------------------------------------------------------- people
-
-/** The seed's "Allow POP3 Access": P passes messages through whole, Y allows POP3, N doesn't. */
-export type Pop3Access = "P" | "Y" | "N";
-
-export interface Account {
-  readonly id: AccountId;
-  /** `alice` (at every domain of this system) or `alice@example.org` (at that one), in canonical form. */
-  readonly name: string;
-  readonly pop3: Pop3Access;
-  /** Octets the maildrop may hold; undefined: the configuration's default. */
-  readonly quotaOctets?: number;
-  /** Messages the maildrop may hold; undefined: the configuration's default. */
-  readonly quotaMessages?: number;
-  /** May send with any address, not only its own. */
-  readonly sendAsAny: boolean;
-  /** `$scrypt$…`; "" where no password is set, and nobody can log in. */
-  readonly passwordHash: string;
-  /** `SCRAM-SHA-256$…` (RFC 5803); "" where none is kept. */
-  readonly scramVerifier: string;
-  readonly createdAtMs: number;
-}
-
-export type NewAccount = Omit<Account, "id">;
-export type AccountChanges = Partial<Omit<Account, "id" | "name" | "createdAtMs">>;
-
-/** A name that stands for others: `sales`, `sales@example.org`, or `@example.org` for all names a domain doesn't know. */
-export interface Alias {
-  readonly name: string;
-  readonly targets: readonly string[];
-}
-
-/** What a name stands for; a name is never both. */
-export type Named =
-  | { readonly kind: "account"; readonly account: Account }
-  | { readonly kind: "alias"; readonly alias: Alias };
-
-export interface Directory {
-  account(name: string): Promise<Account | undefined>;
-  /** What the first of these names that exists stands for: one look-up for all of them, since each recipient needs it. */
-  find(names: readonly string[]): Promise<Named | undefined>;
-  /** All accounts by name. */
-  accounts(): Promise<Account[]>;
-  /** @throws {StoreError} `exists` where an account or alias has the name */
-  addAccount(account: NewAccount): Promise<Account>;
-  /** @throws {StoreError} `missing` */
-  changeAccount(name: string, changes: AccountChanges): Promise<Account>;
-  /** Removes the account, its maildrop, and it from every alias (an alias left without target goes too). @throws {StoreError} `missing` */
-  removeAccount(name: string): Promise<void>;
-  aliases(): Promise<Alias[]>;
-  /** Makes or replaces an alias; no targets removes it. @throws {StoreError} `exists` where an account has the name, `missing` on removal */
-  setAlias(alias: Alias): Promise<void>;
-}
-
 // ---------------------------------------------------------------- looking back
 
 /** Everything known of a message. */
@@ -179,6 +143,10 @@ export interface MessageHistory {
   readonly reversePath: string;
   readonly origin: Origin;
   readonly requests?: MessageRequests;
+  /** The message that this one is a piece of, and which: `2/4`. */
+  readonly pieceOf?: { readonly key: MessageKey; readonly place: string };
+  /** What it was broken apart into, in order; empty where it wasn't. */
+  readonly pieces: readonly MessageKey[];
   readonly recipients: readonly {
     readonly recipient: string;
     readonly state: RecipientState;

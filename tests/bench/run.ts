@@ -1,19 +1,20 @@
 /**
  * `make bench`: EMSmail beside Debian's Postfix + Dovecot, same load, alternating rounds, ratios; then what mail for a dead
- * host costs EMSmail (deadhost.ts).
+ * host costs EMSmail (deadhost.ts), and taking a large message apart beside two parsers from npm (mime.ts).
  *
  *   deno run -A tests/bench/run.ts [--rounds N] [--only NAME] [--dead N] [--postal]
  *
  * Both sides are durable: EMSmail commits with fsync before 250, Postfix queues and Dovecot delivers with fsync. Load and
  * servers share the machine, so only the ratios say something: each is taken between two rounds that follow each other,
  * and printed as median (min to max). `--only` takes the measures whose name holds a word; `--only deadhost` is the dead
- * host alone, for which `--dead` says how many messages wait (100000). `--postal` adds a minute of postal and of rabid for
+ * host alone, for which `--dead` says how many messages wait (100000), and `--only mime` the parsers. `--postal` adds a minute of postal and of rabid for
  * each side.
  *
  * @module
  */
 import { startAppliance } from "./appliance.ts";
 import { measureDeadHosts } from "./deadhost.ts";
+import { measureMime } from "./mime.ts";
 import {
   CONNECTIONS,
   type CountingSink,
@@ -301,6 +302,9 @@ try {
   }
   if (only === undefined || only === "deadhost") {
     console.log(`\n${await measureDeadHosts({ folder: work, messages: deadMessages, rounds })}`);
+  }
+  if (only === undefined || only === "mime") {
+    console.log(`\n${await measureMime({ folder: work, rounds })}`);
   }
 } finally {
   await Deno.remove(work, { recursive: true });

@@ -187,7 +187,11 @@ contract("record() expands within one batch and to maildrops too", async (store)
   await store.deliveries.record({
     outcomes: [
       { ...delivered(1, [id]), state: "expanded", expandedTo },
-      { ...delivered(1, [bob.id], { index: 1 }), state: "expanded", expandedTo },
+      {
+        ...delivered(1, [bob.id], { index: 1 }),
+        state: "expanded",
+        expandedTo: [...expandedTo, { recipient: "d@y.org" }],
+      },
       outcome(1, "relayed", { index: 2 }),
     ],
   });

@@ -23,6 +23,7 @@ contract("accept() keeps a message whole, with its recipients queued", async (st
     messageId: "7@example.net",
     reversePath: "bob@example.net",
     origin: ORIGIN,
+    pieces: [],
     recipients: ["a@x.org", "b@x.org"].map((recipient) => (
       { recipient, state: "queued" as const, atMs: 1_000_007, detail: "", acceptedBy: "", maildrops: [] }
     )),

@@ -3,6 +3,29 @@
  *
  * @module
  */
+import { type Random, seededRandom } from "../../src/base/random.ts";
+
+/** Choices made from one seed. */
+export class Chooser {
+  readonly random: Random;
+  constructor(seed: number) {
+    this.random = seededRandom(seed);
+  }
+  below(limit: number): number {
+    return Math.floor(this.random.fraction() * limit);
+  }
+  oneOf<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!;
+  }
+  /** True once in `n`. */
+  once(n: number): boolean {
+    return this.below(n) === 0;
+  }
+  /** Up to `most` of what `make` makes. */
+  several<T>(most: number, make: () => T): T[] {
+    return Array.from({ length: this.below(most + 1) }, make);
+  }
+}
 
 export interface Target<C> {
   readonly name: string;

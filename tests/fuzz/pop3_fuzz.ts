@@ -10,16 +10,14 @@
  *  6. where clear text is refused, no password reaches the server before TLS;
  *  7. output never gathers beyond what POP3_FLUSH_OCTETS, one slice and one message allow.
  *
- * Run n uses the seed s + n, so a failure is repeated by giving its seed.
+ * A failure prints the seed of its input and the input as hex; `--seed N` with that seed makes the same input first.
  *
  * @module
  */
-import process from "node:process";
-import { parseArgs } from "node:util";
 import { assert, assertEquals } from "@std/assert";
-import { concat, fromLatin1, latin1 } from "../../src/base/bytes.ts";
+import { Chooser, drive } from "./drive.ts";
+import { fromLatin1, latin1 } from "../../src/base/bytes.ts";
 import { POP3_FLUSH_OCTETS } from "../../src/base/limits.ts";
-import { type Random, seededRandom } from "../../src/base/random.ts";
 import { LANGUAGES } from "../../src/pop3/languages.ts";
 import type { Pop3Settings } from "../../src/pop3/session.ts";
 import { byteByByte, type Conversation, hold, split, type Transcript } from "../unit/pop3/conversation.ts";
@@ -37,14 +35,6 @@ interface Case {
 }
 
 // ---------------------------------------------------------------- making cases
-
-function pick<T>(random: Random, from: readonly T[]): T {
-  return from[Math.floor(random.fraction() * from.length)]!;
-}
-
-function repeat<T>(random: Random, most: number, make: () => T): T[] {
-  return Array.from({ length: Math.floor(random.fraction() * (most + 1)) }, make);
-}
 
 const PLAIN = btoa("\0alice\0secret");
 const LINES = [
@@ -105,36 +95,36 @@ const PIECES = [
   "line",
 ];
 
-function makeLine(random: Random): string {
-  const line = random.fraction() < 0.3 ? pick(random, LINES) : pick(random, LINES.slice(20, 38));
-  const luck = random.fraction();
+function makeLine(choose: Chooser): string {
+  const line = choose.random.fraction() < 0.3 ? choose.oneOf(LINES) : choose.oneOf(LINES.slice(20, 38));
+  const luck = choose.random.fraction();
   if (luck < 0.9) return `${line}\r\n`;
   if (luck < 0.93) return `${line}\n`;
-  if (luck < 0.95) return `${line}${"x".repeat(Math.floor(random.fraction() * 600))}\r\n`;
-  if (luck < 0.98) return latin1(random.bytes(Math.floor(random.fraction() * 20)));
-  const at = Math.floor(random.fraction() * line.length);
-  return `${line.slice(0, at)}${pick(random, PIECES)}${line.slice(at)}\r\n`;
+  if (luck < 0.95) return `${line}${"x".repeat(choose.below(600))}\r\n`;
+  if (luck < 0.98) return latin1(choose.random.bytes(choose.below(20)));
+  const at = choose.below(line.length);
+  return `${line.slice(0, at)}${choose.oneOf(PIECES)}${line.slice(at)}\r\n`;
 }
 
-function makeCase(random: Random): Case {
-  const login = random.fraction() < 0.8 ? "USER alice\r\nPASS secret\r\n" : "";
-  const first = repeat(random, 12, () => makeLine(random)).join("");
-  const second = repeat(random, 25, () => makeLine(random)).join("");
+function makeCase(choose: Chooser): Case {
+  const login = choose.random.fraction() < 0.8 ? "USER alice\r\nPASS secret\r\n" : "";
+  const first = choose.several(12, () => makeLine(choose)).join("");
+  const second = choose.several(25, () => makeLine(choose)).join("");
   return {
-    stretches: random.fraction() < 0.5
+    stretches: choose.random.fraction() < 0.5
       ? [login + first + second].map(fromLatin1)
       : [first, login + second].map(fromLatin1),
     settings: {
-      lineOctets: pick(random, [64, 255, 1024]),
-      errors: pick(random, [1, 3, 20]),
-      stls: pick(random, ["offered", "none"] as const),
-      login: pick(random, ["tls-only", "always", "always"] as const),
-      mechanisms: pick(random, [["PLAIN", "LOGIN", "SCRAM-SHA-256"], ["SCRAM-SHA-256"], []]),
-      loginAttempts: pick(random, [1, 3]),
+      lineOctets: choose.oneOf([64, 255, 1024]),
+      errors: choose.oneOf([1, 3, 20]),
+      stls: choose.oneOf(["offered", "none"] as const),
+      login: choose.oneOf(["tls-only", "always", "always"] as const),
+      mechanisms: choose.oneOf([["PLAIN", "LOGIN", "SCRAM-SHA-256"], ["SCRAM-SHA-256"], []]),
+      loginAttempts: choose.oneOf([1, 3]),
     },
-    tls: random.fraction() < 0.2 ? "TLSv1.3" : undefined,
-    messages: repeat(random, 4, () => repeat(random, 12, () => pick(random, PIECES)).join("")),
-    contentOctets: pick(random, [1, 2, 3, 7, 1000]),
+    tls: choose.random.fraction() < 0.2 ? "TLSv1.3" : undefined,
+    messages: choose.several(4, () => choose.several(12, () => choose.oneOf(PIECES)).join("")),
+    contentOctets: choose.oneOf([1, 2, 3, 7, 1000]),
   };
 }
 
@@ -214,12 +204,12 @@ function checkEvents(transcript: Transcript, drop: Case): void {
   assertEquals(kinds.includes("close"), transcript.end === "closed");
 }
 
-function check(drop: Case, random: Random): void {
+function check(drop: Case, choose: Chooser): void {
   const { stretches, ...rest } = drop;
   const whole = hold({ ...rest, pieces: stretches.map((stretch) => [stretch]) });
   const splits: Conversation[] = [
     { ...rest, pieces: stretches.map(byteByByte), contentOctets: 1000 },
-    { ...rest, pieces: stretches.map((stretch) => split(stretch, Math.floor(random.fraction() * 2 ** 32))) },
+    { ...rest, pieces: stretches.map((stretch) => split(stretch, choose.below(2 ** 32))) },
   ];
   for (const other of splits) {
     const { events, output, end } = hold(other);
@@ -237,31 +227,13 @@ function check(drop: Case, random: Random): void {
   );
 }
 
-// ---------------------------------------------------------------- running
-
-function main(): number {
-  const { values } = parseArgs({ options: { seconds: { type: "string" }, seed: { type: "string" } } });
-  const seconds = Number(values.seconds ?? 10);
-  const firstSeed = Number(values.seed ?? Date.now() % 2 ** 31);
-  const until = performance.now() + seconds * 1000;
-  let runs = 0;
-  do {
-    const seed = firstSeed + runs++;
-    const random = seededRandom(seed);
-    const made = makeCase(random);
-    try {
-      check(made, random);
-    } catch (error) {
-      console.error(`pop3_fuzz: seed ${seed} fails: ${error instanceof Error ? error.stack : error}`);
-      const { stretches, messages, ...rest } = made;
-      for (const stretch of stretches) console.error(`input ${stretch.toHex()}`);
-      for (const message of messages) console.error(`message ${concat([fromLatin1(message)]).toHex()}`);
-      console.error(JSON.stringify(rest));
-      return 1;
-    }
-  } while (performance.now() < until);
-  console.log(`pop3_fuzz: ${runs} cases from seed ${firstSeed}, all invariants hold`);
-  return 0;
-}
-
-process.exit(main());
+drive({
+  name: "pop3_fuzz",
+  make: (seed) => makeCase(new Chooser(seed)),
+  run: (drop, seed) => check(drop, new Chooser(seed ^ 0x5eed)),
+  show: ({ stretches, messages, ...rest }) => [
+    ...stretches.map((stretch) => `input: ${stretch.toHex()}`),
+    ...messages.map((message) => `message: ${fromLatin1(message).toHex()}`),
+    JSON.stringify(rest),
+  ],
+});

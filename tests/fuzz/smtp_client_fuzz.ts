@@ -16,10 +16,9 @@
  *
  * @module
  */
-import { drive } from "./drive.ts";
+import { Chooser, drive } from "./drive.ts";
 import { fromLatin1 } from "../../src/base/bytes.ts";
 import { DIALOGUE_OCTETS } from "../../src/base/limits.ts";
-import { seededRandom } from "../../src/base/random.ts";
 import type { ClientSettings } from "../../src/smtp/client/session.ts";
 import {
   converse,
@@ -29,24 +28,6 @@ import {
   to,
   type Transcript,
 } from "../unit/smtp/client/peer.ts";
-
-/** Choices made from one seed. */
-class Chooser {
-  readonly #random;
-  constructor(seed: number) {
-    this.#random = seededRandom(seed);
-  }
-  below(limit: number): number {
-    return Math.floor(this.#random.fraction() * limit);
-  }
-  oneOf<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!;
-  }
-  /** True once in `n`. */
-  once(n: number): boolean {
-    return this.below(n) === 0;
-  }
-}
 
 const PASSWORD = "tr0ub4dor";
 const EXTENSIONS = [

@@ -17,32 +17,13 @@
  *
  * @module
  */
-import { drive } from "./drive.ts";
+import { Chooser, drive } from "./drive.ts";
 import { AUTH_LINE_OCTETS } from "../../src/base/limits.ts";
-import { seededRandom } from "../../src/base/random.ts";
 import { concat, fromLatin1 } from "../../src/base/bytes.ts";
 import * as replies from "../../src/smtp/replies.ts";
 import type { SmtpEvent, SmtpSettings } from "../../src/smtp/session.ts";
 import { hasBareNewline } from "../unit/smtp/content_reference.ts";
 import { malformedReply, SETTINGS, talk, type TalkOptions, type Transcript } from "../unit/smtp/harness.ts";
-
-/** Choices made from one seed. */
-class Chooser {
-  readonly #random;
-  constructor(seed: number) {
-    this.#random = seededRandom(seed);
-  }
-  below(limit: number): number {
-    return Math.floor(this.#random.fraction() * limit);
-  }
-  oneOf<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!;
-  }
-  /** True once in `n`. */
-  once(n: number): boolean {
-    return this.below(n) === 0;
-  }
-}
 
 const ADDRESSES = [
   ...[

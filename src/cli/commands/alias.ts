@@ -23,7 +23,7 @@ export function addAlias(root: Command, does: Does): void {
     examples: ["emsmail alias add sales alice bob", "emsmail alias add @example.org alice"],
   })
     .argument("<name>", "sales, sales@example.org, or @example.org for every name that domain doesn't know")
-    .argument("<target...>", "accounts or aliases of this system, or addresses elsewhere")
+    .argument("<target...>", "names of this system, or addresses elsewhere")
     .addOption(domainOption("a mail domain, where 'serve' is given it as an option too"))
     .addOption(relayModeOption())
     .addOption(configOption()).addOption(dataOption())

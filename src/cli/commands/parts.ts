@@ -69,6 +69,16 @@ export const userOption = (): Option => new Option("--user <name>", "the account
 export const domainOption = (description: string): Option =>
   new Option("--domain <domain>", description)
     .argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
+/** An option that may be given several times. */
+export const severalOption = (flags: string, description: string): Option =>
+  new Option(flags, `${description}; may be given several times`)
+    .argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
+/** Who somebody is. */
+export const identityOptions = (): Option[] => [
+  new Option("--display-name <name>", "the name people know, such as 'Bob Lee'; '' for none"),
+  new Option("--department <name>", "the department; '' for none"),
+  new Option("--phone <number>", "the phone number; '' for none"),
+];
 export const relayModeOption = (): Option =>
   // The configuration's own check says why a mode can't be had; the words are for completions.
   new Option("--relay-mode <mode>", "the network it lives in: direct, buffer, intranet or combined")

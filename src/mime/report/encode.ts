@@ -59,6 +59,11 @@ export function encodeWords(text: string): string {
   const line = clean(text).trim();
   // What looks like an encoded word and is none of ours would be decoded by the reader.
   if (/^[\x20-\x7e]*$/.test(line) && !line.includes("=?")) return line;
+  return encodedWords(line).join(" ");
+}
+
+/** Text as encoded words (RFC 2047 2) in UTF-8, the first of which holds `firstOctets` of it at most (@default 45). */
+export function encodedWords(text: string, firstOctets: number = WORD_OCTETS): string[] {
   const words: string[] = [];
   let chunk: Uint8Array[] = [];
   let length = 0;
@@ -68,14 +73,14 @@ export function encodeWords(text: string): string {
     length = 0;
   };
   // By character: RFC 2047 5 wants none cut between two words.
-  for (const character of line.toWellFormed()) {
+  for (const character of text.toWellFormed()) {
     const octets = utf8(character);
-    if (length + octets.length > WORD_OCTETS) flush();
+    if (length + octets.length > (words.length === 0 ? firstOctets : WORD_OCTETS)) flush();
     chunk.push(octets);
     length += octets.length;
   }
   flush();
-  return words.join(" ");
+  return words;
 }
 
 /** A whole field with its CRLF, folded at its spaces; control characters become spaces, and words too long are broken. */

@@ -5,12 +5,17 @@
  * bodies only through {@linkcode BodyWriter} and {@linkcode BodyReader}, so that large ones can move to files of
  * their own without touching anything else.
  *
+ * Of a message that is made of stretches of others, the parts under its key are the octets that are its own: its *raw*
+ * octets, which are not what readers get as its body (../segments.ts, layouts.ts).
+ *
  * @module
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { formatMessageKey, type MessageKey } from "../../mail/message_id.ts";
 import { StoreError } from "../types.ts";
 import { isConstraint } from "./errors.ts";
+import { Layouts } from "./layouts.ts";
+import { MAX_PARTS, PART_ID } from "./part_id.ts";
 
 /** All changes happen in the caller's transaction. */
 export interface BodyWriter {
@@ -18,6 +23,8 @@ export interface BodyWriter {
   append(key: MessageKey, part: Uint8Array): void;
   /** Adds the last part; afterwards the body has `size` octets. @throws {StoreError} `conflict` where it hasn't */
   finish(key: MessageKey, lastPart: Uint8Array, size: number): void;
+  /** Adds the last part of the octets that are a message's own; gives how many there are. @throws {StoreError} `conflict` */
+  finishOwn(key: MessageKey, lastPart: Uint8Array): number;
   /** Drops the parts of a body that was never finished; a finished one stays. */
   abandon(key: MessageKey): void;
   /** Drops a finished body. */
@@ -29,16 +36,11 @@ export interface BodyWriter {
 export interface BodyReader {
   /** Part `index`; undefined past the end. */
   part(key: MessageKey, index: number): Uint8Array | undefined;
+  /** The same of a body that is known to be made of stretches of others. */
+  composedPart(key: MessageKey, index: number): Uint8Array | undefined;
 }
 
-/** An index has 16 bits of the id: 16 GiB in parts of 256 KiB. */
-const MAX_PARTS = 65_535;
-
-/**
- * Numbers are bound as floating point, which has 53 bits and an id 63, so both halves become integers first and the
- * multiplication is SQLite's.
- */
-export const PART_ID = "(CAST(? AS INTEGER) * 65536 + CAST(? AS INTEGER))";
+const NOTHING = { parts: 0, octets: 0 };
 
 /** Bodies in the table `part`. */
 export class SqliteBodyWriter implements BodyWriter {
@@ -57,7 +59,8 @@ export class SqliteBodyWriter implements BodyWriter {
       ON CONFLICT (key) DO UPDATE SET parts = parts + 1, octets = octets + excluded.octets RETURNING parts`);
     this.#arrived = database.prepare("DELETE FROM arriving WHERE key = ? RETURNING parts, octets");
     this.#arriving = database.prepare("SELECT key FROM arriving");
-    this.#accepted = database.prepare("SELECT 1 FROM message WHERE key = ?");
+    this.#accepted = database.prepare(`
+      SELECT 1 FROM message WHERE key = ?1 UNION ALL SELECT 1 FROM content WHERE key = ?1`);
   }
 
   append(key: MessageKey, part: Uint8Array): void {
@@ -76,22 +79,22 @@ export class SqliteBodyWriter implements BodyWriter {
   }
 
   finish(key: MessageKey, lastPart: Uint8Array, size: number): void {
-    let parts = 0;
-    let octets = 0;
-    if (lastPart.length !== size) {
-      const arrived = this.#arrived.get(key);
-      parts = (arrived?.parts ?? 0) as number;
-      octets = (arrived?.octets ?? 0) as number;
-    }
-    if (octets + lastPart.length !== size) {
+    // Most messages have one part, and so have nothing on the way.
+    const arrived = lastPart.length === size ? NOTHING : this.#takeArrived(key);
+    const octets = arrived.octets + lastPart.length;
+    if (octets !== size) {
       throw new StoreError(
         "conflict",
-        `the parts of message ${formatMessageKey(key)} hold ${
-          octets + lastPart.length
-        } octets and not ${size}`,
+        `the parts of message ${formatMessageKey(key)} hold ${octets} octets and not ${size}`,
       );
     }
+    if (lastPart.length > 0) this.#insertPart(key, arrived.parts, lastPart);
+  }
+
+  finishOwn(key: MessageKey, lastPart: Uint8Array): number {
+    const { parts, octets } = this.#takeArrived(key);
     if (lastPart.length > 0) this.#insertPart(key, parts, lastPart);
+    return octets + lastPart.length;
   }
 
   abandon(key: MessageKey): void {
@@ -104,6 +107,11 @@ export class SqliteBodyWriter implements BodyWriter {
 
   dropUnfinished(): void {
     for (const row of this.#arriving.all()) this.abandon(row.key as number);
+  }
+
+  #takeArrived(key: MessageKey): { readonly parts: number; readonly octets: number } {
+    const row = this.#arrived.get(key);
+    return row === undefined ? NOTHING : { parts: row.parts as number, octets: row.octets as number };
   }
 
   #insertPart(key: MessageKey, index: number, part: Uint8Array): void {
@@ -119,13 +127,23 @@ export class SqliteBodyWriter implements BodyWriter {
 /** Reads bodies from the table `part`. */
 export class SqliteBodyReader implements BodyReader {
   readonly #part: StatementSync;
+  readonly #layouts: Layouts;
 
   constructor(database: DatabaseSync) {
-    this.#part = database.prepare(`SELECT data FROM part WHERE id = ${PART_ID}`);
+    this.#part = database.prepare(`
+      SELECT (SELECT data FROM part WHERE id = ${PART_ID}) AS data,
+        (SELECT segments IS NOT NULL FROM message WHERE key = ?) AS composed`);
+    this.#layouts = new Layouts(database);
   }
 
   part(key: MessageKey, index: number): Uint8Array | undefined {
     if (index < 0 || index > MAX_PARTS) return undefined;
-    return this.#part.get(key, index)?.data as Uint8Array | undefined;
+    const { data, composed } = this.#part.get(key, index, key)!;
+    if (composed === 1) return this.composedPart(key, index);
+    return data === null ? undefined : data as Uint8Array;
+  }
+
+  composedPart(key: MessageKey, index: number): Uint8Array | undefined {
+    return this.#layouts.part(key, index);
   }
 }

@@ -1,8 +1,9 @@
 /**
  * Messages coming in, reaching maildrops, and leaving them. Each method runs inside the writer's transaction.
  *
- * Guarantees: `refs` of a message is the number of its recipients that wait and of its entries, and the body goes when it
- * reaches 0; `usage` is what `entry` holds.
+ * Guarantees: `refs` of a message counts what references.ts says; `usage` is what `entry` holds. A maildrop that got a
+ * message, whole or in pieces, never gets it again in either form: the entry, the removal, or for pieces the row in `apart`
+ * says so. When the last of the pieces that a maildrop got is taken out, so is the message they were made of.
  *
  * Statements are run by get(), never by run(): run() reports the last rowid inserted, which for a part has 63 bits,
  * and Node throws at a number beyond 53. Where it matters whether a row changed, the statement says RETURNING.
@@ -11,24 +12,28 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { formatMessageKey, type MessageKey } from "../../mail/message_id.ts";
-import { type AccountId, type Outcome, StoreError } from "../types.ts";
+import { type AccountId, type MaildropDelivery, type Outcome, StoreError } from "../types.ts";
 import type { BodyWriter } from "./bodies.ts";
 import { isConstraint } from "./errors.ts";
 import type { AcceptOperation } from "./operations.ts";
+import type { PieceShelf } from "./piece_shelf.ts";
 import { toJson } from "./queue_rows.ts";
+import { KEEP_NEWEST, type References } from "./references.ts";
 
 export class MailOperations {
   readonly #bodies: BodyWriter;
+  readonly #references: References;
   readonly #statements: ReturnType<typeof prepare>;
 
-  constructor(database: DatabaseSync, bodies: BodyWriter) {
+  constructor(database: DatabaseSync, bodies: BodyWriter, references: References) {
     this.#bodies = bodies;
+    this.#references = references;
     this.#statements = prepare(database);
   }
 
   /** Makes a message and its recipients; `announced` says whether somebody listens in this process. */
   accept(message: AcceptOperation, announced: "announced" | "unannounced"): void {
-    const { key, recipients, recipientRequests, receivedAtMs, size } = message;
+    const { key, recipients, recipientRequests, receivedAtMs, size, segments } = message;
     if (recipients.length === 0) {
       throw new StoreError("conflict", `message ${formatMessageKey(key)} has no recipient`);
     }
@@ -48,7 +53,8 @@ export class MailOperations {
       if (!isConstraint(error)) throw error;
       throw new StoreError("conflict", `message ${formatMessageKey(key)} is there already`);
     }
-    this.#bodies.finish(key, message.part, size);
+    if (segments === undefined) this.#bodies.finish(key, message.part, size);
+    else this.#references.compose({ key, size, segments }, message.part);
     for (let place = 0; place < recipients.length; place++) {
       const requests = toJson(recipientRequests?.[place]);
       this.#statements.insertRecipient.get(key, place, recipients[place]!, receivedAtMs, requests);
@@ -61,25 +67,60 @@ export class MailOperations {
     return this.#statements.messageExists.get(key) !== undefined;
   }
 
-  /** Puts a message into maildrops; gives how many got it anew, and the accounts that are gone. */
+  /** Puts a message, or pieces of it, into maildrops; gives how many got it whole anew, and the accounts that are gone. */
   deliver(
     { key, atMs, deliverTo }: Outcome,
+    pieces: PieceShelf,
   ): { readonly added: number; readonly gone: readonly AccountId[] } {
-    const { insertEntry, addUsage, deleteEntry, accountExists } = this.#statements;
     let added = 0;
     const gone: AccountId[] = [];
-    for (const { account, trace, size } of deliverTo) {
-      if (insertEntry.get(account, size, atMs, trace, key) === undefined) {
-        if (accountExists.get(account) === undefined) gone.push(account);
-      } else if (addUsage.get(size, account) !== undefined) {
-        added++;
-      } else {
-        // Only an account has a row in usage, so this one was removed before its mail came.
-        deleteEntry.get(account, key);
-        gone.push(account);
-      }
+    for (const drop of deliverTo) {
+      const done = "pieces" in drop
+        ? this.#deliverPieces({ key, atMs, drop }, pieces)
+        : this.#deliverWhole(key, atMs, drop);
+      if (done === "added") added++;
+      else if (done === "gone") gone.push(drop.account);
     }
     return { added, gone };
+  }
+
+  #deliverWhole(
+    key: MessageKey,
+    atMs: number,
+    { account, trace, size }: {
+      readonly account: AccountId;
+      readonly trace: Uint8Array;
+      readonly size: number;
+    },
+  ): "added" | "there" | "gone" {
+    const { insertEntry, addUsage, deleteEntry, accountExists } = this.#statements;
+    if (insertEntry.get(account, size, atMs, trace, key) === undefined) {
+      return accountExists.get(account) === undefined ? "gone" : "there";
+    }
+    if (addUsage.get(size, account) !== undefined) return "added";
+    // Only an account has a row in usage, so this one was removed before its mail came.
+    deleteEntry.get(account, key);
+    return "gone";
+  }
+
+  #deliverPieces(
+    { key, atMs, drop }: {
+      readonly key: MessageKey;
+      readonly atMs: number;
+      readonly drop: Extract<MaildropDelivery, { readonly pieces: unknown }>;
+    },
+    shelf: PieceShelf,
+  ): "there" | "gone" {
+    const { account, pieces } = drop;
+    if (this.#statements.accountExists.get(account) === undefined) return "gone";
+    if (this.#statements.insertApart.get(key, account) === undefined) return "there";
+    for (const piece of pieces) {
+      shelf.take(piece.key, key);
+      const done = this.#deliverWhole(piece.key, atMs, { account, trace: piece.trace, size: piece.size });
+      // 0 where it was here before by itself: what only this would have held goes again.
+      this.addRefs(piece.key, done === "added" ? 1 : 0);
+    }
+    return "there";
   }
 
   /** Takes messages out of a maildrop; gives how many were there. */
@@ -92,7 +133,8 @@ export class MailOperations {
       octets += entry.size as number;
       messages++;
       this.#statements.insertRemoval.get(key, account, atMs);
-      this.addRefs(key, -1);
+      const { pieceOf } = this.#references.change(key, -1);
+      if (pieceOf !== undefined) this.#statements.insertRemovalOfAll.get(pieceOf, account, atMs);
     }
     if (messages > 0) this.#statements.subtractUsage.get(octets, messages, account);
     return messages;
@@ -120,8 +162,15 @@ export class MailOperations {
   /** Forgets messages nothing holds any more. */
   prune(beforeMs: number, limit: number): number {
     const { done, keepNewest, deleteMessage, deleteRecipients, deleteRemovals } = this.#statements;
-    const { deleteUnannounced, deleteAttempts } = this.#statements;
-    const deletions = [deleteMessage, deleteRecipients, deleteRemovals, deleteUnannounced, deleteAttempts];
+    const { deleteUnannounced, deleteAttempts, deleteApart } = this.#statements;
+    const deletions = [
+      deleteMessage,
+      deleteRecipients,
+      deleteRemovals,
+      deleteUnannounced,
+      deleteAttempts,
+      deleteApart,
+    ];
     let newest = 0;
     const rows = done.all(beforeMs, limit);
     for (const row of rows) {
@@ -135,7 +184,7 @@ export class MailOperations {
 
   /** Changes how many recipients and maildrops need the body; without any it goes. */
   addRefs(key: MessageKey, change: number): void {
-    if (this.#statements.addRefs.get(change, key)?.refs === 0) this.#bodies.drop(key);
+    this.#references.change(key, change);
   }
 }
 
@@ -149,8 +198,9 @@ function prepare(database: DatabaseSync): Record<
   | "addUsage"
   | "subtractUsage"
   | "accountExists"
+  | "insertApart"
   | "insertRemoval"
-  | "addRefs"
+  | "insertRemovalOfAll"
   | "keysOf"
   | "delivered"
   | "done"
@@ -159,7 +209,8 @@ function prepare(database: DatabaseSync): Record<
   | "deleteRecipients"
   | "deleteRemovals"
   | "deleteUnannounced"
-  | "deleteAttempts",
+  | "deleteAttempts"
+  | "deleteApart",
   StatementSync
 > {
   const sql = (text: string) => database.prepare(text);
@@ -176,6 +227,12 @@ function prepare(database: DatabaseSync): Record<
       INSERT OR IGNORE INTO entry (account, key, size, smtp_utf8, at, trace)
       SELECT ?1, key, ?2, smtp_utf8, ?3, ?4 FROM message
       WHERE key = ?5 AND NOT EXISTS (SELECT 1 FROM removal WHERE removal.key = ?5 AND account = ?1)
+        AND NOT EXISTS (SELECT 1 FROM apart WHERE apart.key = ?5 AND account = ?1)
+      RETURNING 1`),
+    insertApart: sql(`
+      INSERT OR IGNORE INTO apart (key, account)
+      SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM removal WHERE key = ?1 AND account = ?2)
+        AND NOT EXISTS (SELECT 1 FROM entry WHERE account = ?2 AND key = ?1)
       RETURNING 1`),
     deleteEntry: sql("DELETE FROM entry WHERE account = ? AND key = ? RETURNING size"),
     addUsage: sql(
@@ -184,17 +241,19 @@ function prepare(database: DatabaseSync): Record<
     subtractUsage: sql("UPDATE usage SET octets = octets - ?, messages = messages - ? WHERE account = ?"),
     accountExists: sql("SELECT 1 FROM account WHERE id = ?"),
     insertRemoval: sql("INSERT OR REPLACE INTO removal (key, account, at) VALUES (?, ?, ?)"),
-    addRefs: sql("UPDATE message SET refs = refs + ? WHERE key = ? RETURNING refs"),
+    insertRemovalOfAll: sql(`
+      INSERT OR REPLACE INTO removal (key, account, at)
+      SELECT key, account, ?3 FROM apart WHERE key = ?1 AND account = ?2 AND NOT EXISTS (
+        SELECT 1 FROM message CROSS JOIN entry ON entry.account = ?2 AND entry.key = message.key WHERE piece_of = ?1)`),
     keysOf: sql("SELECT key FROM entry WHERE account = ?"),
     delivered: sql("SELECT account, key FROM entry WHERE at < ? ORDER BY at LIMIT ?"),
     done: sql("SELECT key FROM message WHERE refs = 0 AND received_at < ? ORDER BY received_at LIMIT ?"),
-    keepNewest: sql(`
-      INSERT INTO kept (name, value) VALUES ('newest_key', ?)
-      ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`),
+    keepNewest: sql(KEEP_NEWEST),
     deleteMessage: sql("DELETE FROM message WHERE key = ?"),
     deleteRecipients: sql("DELETE FROM recipient WHERE key = ?"),
     deleteRemovals: sql("DELETE FROM removal WHERE key = ?"),
     deleteUnannounced: sql("DELETE FROM unannounced WHERE key = ?"),
     deleteAttempts: sql("DELETE FROM attempt WHERE key = ?"),
+    deleteApart: sql("DELETE FROM apart WHERE key = ?"),
   };
 }

@@ -164,4 +164,70 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (day, domain, subject)
   ) STRICT, WITHOUT ROWID;
 `,
+  `
+  -- Until now Y and P did the same: what their owners have got so far is what P gives from now on.
+  UPDATE account SET pop3 = 'P' WHERE pop3 = 'Y';
+  ALTER TABLE account ADD COLUMN display_name TEXT NOT NULL DEFAULT '';
+  ALTER TABLE account ADD COLUMN department TEXT NOT NULL DEFAULT '';
+  ALTER TABLE account ADD COLUMN phone TEXT NOT NULL DEFAULT '';
+  ALTER TABLE account ADD COLUMN view TEXT;             -- NULL: oldest first
+  ALTER TABLE account ADD COLUMN forward TEXT;          -- JSON
+
+  CREATE TABLE shadow (
+    name TEXT PRIMARY KEY,
+    address TEXT NOT NULL,
+    inbound INTEGER NOT NULL,
+    display_name TEXT NOT NULL,
+    department TEXT NOT NULL,
+    phone TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE list (
+    name TEXT PRIMARY KEY,
+    owner TEXT,
+    display_name TEXT NOT NULL,
+    department TEXT NOT NULL,
+    phone TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE list_member (
+    list TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    member TEXT NOT NULL,
+    PRIMARY KEY (list, place)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX list_member_by_name ON list_member (member);
+  CREATE TABLE nickname (
+    account INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    PRIMARY KEY (account, name, place)
+  ) STRICT, WITHOUT ROWID;
+
+  -- A body made of stretches of others: JSON [[source or 0, offset, length], ...]; NULL: its parts from end to end.
+  ALTER TABLE message ADD COLUMN segments TEXT;
+  ALTER TABLE message ADD COLUMN piece_of INTEGER;      -- the message that was broken apart
+  ALTER TABLE message ADD COLUMN piece TEXT;            -- 2/4
+  CREATE INDEX message_piece ON message (piece_of, key) WHERE piece_of IS NOT NULL;
+  -- Maildrops that got a message in pieces: it doesn't come again, whole or in pieces.
+  CREATE TABLE apart (
+    key INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    PRIMARY KEY (key, account)
+  ) STRICT, WITHOUT ROWID;
+  -- Bodies that are no messages: what reports hold. refs counts reports and messages made of them.
+  CREATE TABLE content (key INTEGER PRIMARY KEY, size INTEGER NOT NULL, refs INTEGER NOT NULL) STRICT;
+  CREATE TABLE report (
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    readers TEXT,                         -- JSON; NULL: everyone
+    created_at INTEGER NOT NULL,
+    carriage TEXT NOT NULL,
+    file TEXT NOT NULL,                   -- JSON, as are the next two
+    text TEXT,
+    pdf TEXT,
+    PRIMARY KEY (name, version)
+  ) STRICT, WITHOUT ROWID;
+`,
 ];

@@ -103,14 +103,21 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
       expire: (beforeMs, limit) => link.submit({ op: "expire", beforeMs, limit, atMs: clock.nowMs() }),
     },
     directory: {
-      account: async (name) => await reader.account(name),
-      find: async (names) => await reader.find(names),
-      accounts: async () => await reader.accounts(),
+      account: async (name) => await reader.directory((directory) => directory.account(name)),
+      find: async (names) => await reader.directory((directory) => directory.find(names)),
+      accounts: async () => await reader.directory((directory) => directory.accounts()),
       addAccount: (account) => link.submit({ op: "addAccount", account }),
       changeAccount: (name, changes) => link.submit({ op: "changeAccount", name, changes }),
       removeAccount: (name) => link.submit({ op: "removeAccount", name, atMs: clock.nowMs() }),
-      aliases: async () => await reader.aliases(),
+      aliases: async () => await reader.directory((directory) => directory.aliases()),
       setAlias: (alias) => link.submit({ op: "setAlias", alias }),
+    },
+    entries: {
+      all: async () => await reader.directory((directory) => directory.all()),
+      search: async (query, { limit }) =>
+        await reader.directory((directory) => directory.search(query, limit)),
+      change: (changes) => link.submit({ op: "changeEntries", changes }),
+      nicknames: async (account) => await reader.directory((directory) => directory.nicknames(account)),
     },
     deliveries: {
       subscribe(listener) {
@@ -118,11 +125,12 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
         link.watch(listener);
         subscribed = true;
       },
-      record: ({ outcomes, attempts = [], reports = [], destinations = [] }) =>
+      record: ({ outcomes, attempts = [], pieces = [], reports = [], destinations = [] }) =>
         link.submit({
           op: "record",
           outcomes,
           attempts,
+          pieces,
           reports: reports.map(acceptOperation),
           destinations,
         }),
@@ -133,6 +141,12 @@ function assemble(link: WriterLink, reader: SqliteReader, clock: Clock): Store {
         await reader.queue((queue) => queue.overdue(deadlineMs, limit)),
       nextDeadlineMs: async () => await reader.queue((queue) => queue.nextDeadlineMs()),
       destinations: async () => await reader.queue((queue) => queue.destinations()),
+    },
+    reports: {
+      put: (report) => link.submit({ op: "putReport", report }),
+      list: async () => await reader.reports((reports) => reports.list()),
+      versions: async (name) => await reader.reports((reports) => reports.versions(name)),
+      remove: (name, version) => link.submit({ op: "removeReport", name, version }),
     },
     queue: queueOf(link, reader, clock),
     trust: trustOf(link, reader),
@@ -191,7 +205,7 @@ function trustOf(link: WriterLink, reader: SqliteReader): Trust {
 }
 
 function acceptOperation(message: AcceptedMessage): AcceptOperation {
-  const { key, lastPart, size, receivedAtMs, envelope, origin, messageId } = message;
+  const { key, lastPart, size, segments, receivedAtMs, envelope, origin, messageId } = message;
   const own = ownershipOf(origin);
   return {
     op: "accept",
@@ -203,6 +217,7 @@ function acceptOperation(message: AcceptedMessage): AcceptOperation {
     recipients: envelope.recipients,
     smtpUtf8: envelope.smtpUtf8,
     messageId,
+    ...(segments === undefined ? {} : { segments }),
     origin: JSON.stringify(origin),
     ...(own === undefined ? {} : { own }),
     ...(envelope.requests === undefined ? {} : { requests: envelope.requests }),

@@ -12,10 +12,14 @@ import type {
   Alias,
   Attempt,
   DestinationState,
+  EntryChange,
   NewAccount,
   Outcome,
+  Piece,
   QueueAction,
   QueueFilter,
+  Report,
+  Segment,
   SigningKey,
   StsPolicy,
   TlsTally,
@@ -38,6 +42,7 @@ export interface AcceptOperation {
   readonly recipients: readonly string[];
   readonly smtpUtf8: boolean;
   readonly messageId: string;
+  readonly segments?: readonly Segment[];
   /** JSON. */
   readonly origin: string;
   /** What `origin` says of it, so that nobody has to look into the JSON. */
@@ -50,6 +55,7 @@ export interface RecordOperation {
   readonly op: "record";
   readonly outcomes: readonly Outcome[];
   readonly attempts: readonly Attempt[];
+  readonly pieces: readonly Piece[];
   readonly reports: readonly AcceptOperation[];
   readonly destinations: readonly DestinationState[];
 }
@@ -89,6 +95,9 @@ export type Operation =
   | { readonly op: "changeAccount"; readonly name: string; readonly changes: AccountChanges }
   | { readonly op: "removeAccount"; readonly name: string; readonly atMs: number }
   | { readonly op: "setAlias"; readonly alias: Alias }
+  | { readonly op: "changeEntries"; readonly changes: readonly EntryChange[] }
+  | { readonly op: "putReport"; readonly report: Omit<Report, "version"> }
+  | { readonly op: "removeReport"; readonly name: string; readonly version?: number | undefined }
   | TrustOperation;
 
 /** What changes keys and what was learnt of others. */
@@ -117,6 +126,10 @@ export interface OperationValues {
   readonly prune: number;
   /** How many tries were forgotten. */
   readonly pruneAttempts: number;
+  readonly changeEntries: undefined;
+  readonly putReport: Report;
+  /** How many versions were removed. */
+  readonly removeReport: number;
   readonly addAccount: Account;
   readonly changeAccount: Account;
   readonly removeAccount: undefined;

@@ -16,6 +16,7 @@ import {
   acted,
   checkOutcome,
   isWaiting,
+  recipientForm,
   statesFor,
   WAITING,
   wholeAttempt,
@@ -34,8 +35,10 @@ import type {
 } from "../types.ts";
 import type { MailOperations } from "./mail_operations.ts";
 import type { ActOperation, OperationValues, RecordOperation } from "./operations.ts";
+import { PieceShelf, PieceStatements } from "./piece_shelf.ts";
 import { QueueFinder } from "./queue_finder.ts";
 import { QUEUED, QUEUED_COLUMNS, QueuedMessages, type Row, toJson } from "./queue_rows.ts";
+import type { References } from "./references.ts";
 import { STATES } from "./schema.ts";
 
 /** How many messages one call of a listener gets from the backlog. */
@@ -47,15 +50,34 @@ export type Announced = "announced" | "unannounced";
 /** Recipients that were queued, by message. */
 type Queued = Map<MessageKey, number[]>;
 
+/** A message's recipients while some are added. */
+interface Recipients {
+  last: number;
+  /** In the form of `recipientForm`. */
+  readonly addresses: Set<string>;
+}
+
+/** What is shared by the outcomes of one operation. */
+interface Recording {
+  readonly queued: Queued;
+  readonly pieces: PieceShelf;
+  /** Of messages that recipients were added to. */
+  readonly recipients: Map<MessageKey, Recipients>;
+}
+
 const number = (state: RecipientState) => STATES.indexOf(state);
 
 export class QueueOperations {
   readonly #mail: MailOperations;
+  readonly #references: References;
   readonly #finder: QueueFinder;
+  readonly #pieceStatements: PieceStatements;
   readonly #statements: ReturnType<typeof prepare>;
 
-  constructor(database: DatabaseSync, mail: MailOperations) {
+  constructor(database: DatabaseSync, mail: MailOperations, references: References) {
     this.#mail = mail;
+    this.#references = references;
+    this.#pieceStatements = new PieceStatements(database);
     this.#finder = new QueueFinder(database);
     this.#statements = prepare(database);
   }
@@ -65,23 +87,24 @@ export class QueueOperations {
   /** Records all but the reports; gives the messages of recipients that others were expanded to. */
   record(changes: RecordOperation, announced: Announced): QueuedMessage[] {
     const queued: Queued = new Map();
-    for (const outcome of changes.outcomes) this.#record(outcome, queued);
+    const pieces = new PieceShelf(this.#pieceStatements, this.#references, changes.pieces);
+    const recording: Recording = { queued, pieces, recipients: new Map() };
+    for (const outcome of changes.outcomes) this.#record(outcome, recording);
     for (const attempt of changes.attempts) this.#addAttempt(wholeAttempt(attempt));
     for (const destination of changes.destinations) this.#setDestination(wholeDestination(destination));
     return queued.size === 0 ? [] : this.#announce(queued, announced);
   }
 
-  #record(outcome: Outcome, queued: Queued): void {
+  #record(outcome: Outcome, recording: Recording): void {
     checkOutcome(outcome);
     const { key, state, deliverTo, expandedTo } = outcome;
     if (!this.#settle(outcome)) return;
     let refs = isWaiting(state) ? 0 : -1;
     if (state === "expanded" && expandedTo !== undefined && expandedTo.length > 0) {
-      refs += expandedTo.length;
-      this.#expand(outcome, expandedTo, queued);
+      refs += this.#expand(outcome, expandedTo, recording);
     }
     if (deliverTo.length > 0) {
-      const { added, gone } = this.#mail.deliver(outcome);
+      const { added, gone } = this.#mail.deliver(outcome, recording.pieces);
       refs += added;
       if (gone.length > 0 && this.#amendForGone(outcome, gone) === "failed" && isWaiting(state)) refs--;
     }
@@ -117,28 +140,47 @@ export class QueueOperations {
     ) !== undefined;
   }
 
+  /** Adds recipients to the message and to pieces of it; gives how many the message itself got. */
   #expand(
     { key, index, atMs }: Outcome,
     expandedTo: NonNullable<Outcome["expandedTo"]>,
-    queued: Queued,
-  ): void {
-    const places = queued.get(key) ?? [];
-    queued.set(key, places);
-    let place = this.#statements.lastPlace.get(key)!.place as number;
-    for (const { recipient, requests, reversePath, reroute } of expandedTo) {
-      place++;
+    { queued, pieces, recipients }: Recording,
+  ): number {
+    let added = 0;
+    for (const { recipient, requests, reversePath, reroute, piece } of expandedTo) {
+      const target = piece ?? key;
+      const there = recipients.get(target) ?? this.#recipientsOf(target);
+      recipients.set(target, there);
+      const form = recipientForm(recipient);
+      if (there.addresses.has(form)) continue;
+      if (piece !== undefined) pieces.take(piece, key);
+      there.addresses.add(form);
+      there.last++;
       this.#statements.insertExpanded.get(
-        key,
-        place,
+        target,
+        there.last,
         recipient,
         atMs,
         toJson(requests),
         reversePath ?? null,
         reroute === undefined || reroute === "" ? null : reroute,
-        index,
+        piece === undefined ? index : null,
       );
-      places.push(place);
+      put(queued, { key: target, index: there.last });
+      if (piece === undefined) added++;
+      else this.#mail.addRefs(piece, 1);
     }
+    return added;
+  }
+
+  #recipientsOf(key: MessageKey): Recipients {
+    const addresses = new Set<string>();
+    let last = -1;
+    for (const row of this.#statements.recipientsOf.all(key)) {
+      last = row.place as number;
+      addresses.add(recipientForm(row.address as string));
+    }
+    return { last, addresses };
   }
 
   /** Writes down which accounts were gone; gives the state that leaves. */
@@ -281,7 +323,7 @@ export class QueueOperations {
   }
 }
 
-function put(queued: Queued, { key, index }: QueueEntry): void {
+function put(queued: Queued, { key, index }: Pick<QueueEntry, "key" | "index">): void {
   const places = queued.get(key);
   if (places === undefined) queued.set(key, [index]);
   else places.push(index);
@@ -292,7 +334,7 @@ function prepare(database: DatabaseSync): Record<
   | "hold"
   | "defer"
   | "amend"
-  | "lastPlace"
+  | "recipientsOf"
   | "insertExpanded"
   | "insertAttempt"
   | "setDestination"
@@ -321,7 +363,7 @@ function prepare(database: DatabaseSync): Record<
         attempts = ?, delay_told = ?, backup_since = ?
       WHERE key = ? AND place = ? AND state IN (0, 4) RETURNING 1`),
     amend: sql("UPDATE recipient SET state = ?, detail = ?, accounts = ? WHERE key = ? AND place = ?"),
-    lastPlace: sql("SELECT max(place) AS place FROM recipient WHERE key = ?"),
+    recipientsOf: sql("SELECT place, address FROM recipient WHERE key = ? ORDER BY place"),
     insertExpanded: sql(`
       INSERT INTO recipient (key, place, address, state, at, detail, requests, reverse_path, reroute, expanded_from)
       VALUES (?, ?, ?, 0, ?, '', ?, ?, ?, ?)`),

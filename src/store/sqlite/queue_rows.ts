@@ -24,7 +24,7 @@ export const WAIT_COLUMNS = "destination, due_at, deadline_at, attempts, delay_t
 export const QUEUED_COLUMNS = `
   recipient.key AS key, recipient.place AS place, address, recipient.requests AS recipient_requests,
   recipient.reverse_path AS rewritten, reroute, detail, ${WAIT_COLUMNS},
-  received_at, size, message.reverse_path AS reverse_path, smtp_utf8, message.requests AS requests, origin`;
+  received_at, size, message.reverse_path AS reverse_path, smtp_utf8, message.requests AS requests, origin, piece`;
 
 /** Recipients with their messages, to be completed by WHERE. CROSS: recipient comes first, its indexes decide the order. */
 export const QUEUED = `
@@ -90,6 +90,7 @@ function messageOf(row: Row): QueuedMessage & { readonly recipients: QueuedRecip
     size: row.size as number,
     ...(requests === undefined ? {} : { requests }),
     ...(own === undefined ? {} : { own }),
+    ...(row.piece === null ? {} : { piece: row.piece as string }),
     recipients: [recipientOf(row)],
   };
 }

@@ -10,34 +10,32 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { MessageRequests, Origin, RecipientRequests } from "../../mail/envelope.ts";
 import type { MessageKey } from "../../mail/message_id.ts";
 import {
-  type Account,
   type AccountId,
-  type Alias,
   type MaildropListing,
   type MessageHead,
   type MessageHistory,
-  type Named,
   StoreError,
 } from "../types.ts";
 import { isWaiting } from "../queue_rules.ts";
-import { type BodyReader, PART_ID, SqliteBodyReader } from "./bodies.ts";
-import { ACCOUNT_COLUMNS, accountFromRow } from "./directory_operations.ts";
+import { type BodyReader, SqliteBodyReader } from "./bodies.ts";
+import { DirectoryReader } from "./directory_reader.ts";
 import { asStoreError } from "./errors.ts";
+import { PART_ID } from "./part_id.ts";
 import { fromJson, type Row, WAIT_COLUMNS, waitOf } from "./queue_rows.ts";
 import { QueueReader } from "./queue_reader.ts";
+import { ReportReader } from "./report_operations.ts";
 import { connectForReading, type ConnectOptions, STATES } from "./schema.ts";
 import { TrustReader } from "./trust.ts";
 
 const HISTORY_LIMIT = 20;
-/** Names in one look-up: what an address with a detail may be known by (routing/local.ts). */
-const FIND_NAMES = 5;
-const FIND_MARKS = Array.from({ length: FIND_NAMES }, (_, i) => `?${i + 1}`).join(", ");
 
 export class SqliteReader {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #bodies: BodyReader;
+  readonly #directory: DirectoryReader;
   readonly #queue: QueueReader;
+  readonly #reports: ReportReader;
   readonly #trust: TrustReader;
   readonly #statements: ReturnType<typeof prepare>;
 
@@ -46,7 +44,9 @@ export class SqliteReader {
     this.#path = path;
     this.#database = connectForReading(path, options);
     this.#bodies = new SqliteBodyReader(this.#database);
+    this.#directory = new DirectoryReader(this.#database);
     this.#queue = new QueueReader(this.#database);
+    this.#reports = new ReportReader(this.#database);
     this.#trust = new TrustReader(this.#database);
     this.#statements = prepare(this.#database);
   }
@@ -74,9 +74,9 @@ export class SqliteReader {
   open(account: AccountId, key: MessageKey): MessageHead | undefined {
     return this.#read(() => {
       const row = this.#statements.open.get(key, 0, account, key);
-      return row === undefined
-        ? undefined
-        : { trace: row.trace as Uint8Array, firstPart: row.data as Uint8Array };
+      if (row === undefined) return undefined;
+      const composed = row.composed === 1 ? this.#bodies.composedPart(key, 0) : undefined;
+      return { trace: row.trace as Uint8Array, firstPart: composed ?? row.data as Uint8Array };
     });
   }
 
@@ -90,41 +90,6 @@ export class SqliteReader {
       return row === undefined
         ? { octets: 0, messages: 0 }
         : { octets: row.octets as number, messages: row.messages as number };
-    });
-  }
-
-  account(name: string): Account | undefined {
-    return this.#read(() => optionalAccount(this.#statements.account.get(name)));
-  }
-
-  find(names: readonly string[]): Named | undefined {
-    return this.#read(() => {
-      for (let from = 0; from < names.length; from += FIND_NAMES) {
-        const asked = names.slice(from, from + FIND_NAMES);
-        const padded = Array.from({ length: FIND_NAMES }, (_, i) => asked[i] ?? asked[0]!);
-        const rows = this.#statements.find.all(...padded);
-        for (const name of asked) {
-          const found = rows.filter((row) => row.name === name);
-          if (found.length > 0) return namedFromRows(name, found);
-        }
-      }
-      return undefined;
-    });
-  }
-
-  accounts(): Account[] {
-    return this.#read(() => this.#statements.accounts.all().map(accountFromRow));
-  }
-
-  aliases(): Alias[] {
-    return this.#read(() => {
-      const aliases: { name: string; targets: string[] }[] = [];
-      for (const row of this.#statements.aliases.all()) {
-        const last = aliases.at(-1);
-        if (last?.name === row.name) last!.targets.push(row.target as string);
-        else aliases.push({ name: row.name as string, targets: [row.target as string] });
-      }
-      return aliases;
     });
   }
 
@@ -145,9 +110,18 @@ export class SqliteReader {
     return this.#read(() => this.#statements.newestKey.get()!.newest as number);
   }
 
+  /** Asks the directory, all of it in one state of the file. */
+  directory<T>(ask: (directory: DirectoryReader) => T): T {
+    return this.#snapshot(() => ask(this.#directory));
+  }
+
   /** Asks the queue, all of it in one state of the file. */
   queue<T>(ask: (queue: QueueReader) => T): T {
     return this.#snapshot(() => ask(this.#queue));
+  }
+
+  reports<T>(ask: (reports: ReportReader) => T): T {
+    return this.#read(() => ask(this.#reports));
   }
 
   trust<T>(ask: (trust: TrustReader) => T): T {
@@ -170,6 +144,10 @@ export class SqliteReader {
       reversePath: row.reverse_path as string,
       origin: JSON.parse(row.origin as string) as Origin,
       ...(requests === undefined ? {} : { requests }),
+      ...(row.piece_of === null
+        ? {}
+        : { pieceOf: { key: row.piece_of as number, place: row.piece as string } }),
+      pieces: this.#statements.pieces.all(key).map((piece) => piece.key as number),
       recipients: this.#statements.recipients.all(key).map((recipient) =>
         this.#recipient(recipient, removals)
       ),
@@ -218,16 +196,6 @@ export class SqliteReader {
   }
 }
 
-/** The rows of one name: the account's, or one for each target of the alias. */
-function namedFromRows(name: string, rows: readonly Row[]): Named {
-  if (rows[0]!.target === null) return { kind: "account", account: accountFromRow(rows[0]!) };
-  return { kind: "alias", alias: { name, targets: rows.map((row) => row.target as string) } };
-}
-
-function optionalAccount(row: Row | undefined): Account | undefined {
-  return row === undefined ? undefined : accountFromRow(row);
-}
-
 function accountNumbers(recipient: Row): AccountId[] {
   return recipient.accounts === null ? [] : JSON.parse(recipient.accounts as string) as AccountId[];
 }
@@ -238,12 +206,9 @@ function prepare(database: DatabaseSync): Record<
   | "list"
   | "open"
   | "usage"
-  | "account"
-  | "find"
-  | "accounts"
   | "accountName"
-  | "aliases"
   | "message"
+  | "pieces"
   | "recipients"
   | "removals"
   | "byMessageId"
@@ -259,27 +224,23 @@ function prepare(database: DatabaseSync): Record<
     commit: sql("COMMIT"),
     list,
     open: sql(`
-      SELECT trace, ifnull(data, x'') AS data FROM entry LEFT JOIN part ON part.id = ${PART_ID} WHERE account = ? AND key = ?`),
+      SELECT trace, ifnull(data, x'') AS data,
+        (SELECT segments IS NOT NULL FROM message WHERE message.key = entry.key) AS composed
+      FROM entry LEFT JOIN part ON part.id = ${PART_ID} WHERE account = ? AND key = ?`),
     usage: sql("SELECT octets, messages FROM usage WHERE account = ?"),
-    account: sql(`SELECT ${ACCOUNT_COLUMNS} FROM account WHERE name = ?`),
-    find: sql(`
-      SELECT ${ACCOUNT_COLUMNS}, NULL AS target, 0 AS place FROM account WHERE name IN (${FIND_MARKS})
-      UNION ALL
-      SELECT NULL, name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, target, place FROM alias WHERE name IN (${FIND_MARKS})
-      ORDER BY place`),
-    accounts: sql(`SELECT ${ACCOUNT_COLUMNS} FROM account ORDER BY name`),
     accountName: sql(`
       SELECT name FROM account WHERE id = ? UNION ALL SELECT name FROM departed_account WHERE id = ?`),
-    aliases: sql("SELECT name, target FROM alias ORDER BY name, place"),
     message: sql(`
-      SELECT received_at, size, message_id, reverse_path, origin, requests FROM message WHERE key = ?`),
+      SELECT received_at, size, message_id, reverse_path, origin, requests, piece_of, piece
+      FROM message WHERE key = ?`),
+    pieces: sql("SELECT key FROM message WHERE piece_of = ? ORDER BY key"),
     recipients: sql(`
       SELECT address, state, at, detail, accounts, accepted_by, expanded_from, requests, ${WAIT_COLUMNS}
       FROM recipient WHERE key = ? ORDER BY place`),
     removals: sql("SELECT account, at FROM removal WHERE key = ?"),
     byMessageId: sql("SELECT key FROM message WHERE message_id = ? ORDER BY key DESC LIMIT ?"),
     newestKey: sql(`
-      SELECT max(ifnull((SELECT max(key) FROM message), 0),
+      SELECT max(ifnull((SELECT max(key) FROM message), 0), ifnull((SELECT max(key) FROM content), 0),
         ifnull((SELECT value FROM kept WHERE name = 'newest_key'), 0)) AS newest`),
   };
 }

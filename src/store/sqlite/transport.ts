@@ -11,7 +11,7 @@
  */
 import { clearInterval, setImmediate, setInterval } from "node:timers";
 import type { MessagePort } from "node:worker_threads";
-import { type QueuedMessage, type QueueListener, StoreError } from "../types.ts";
+import { type MaildropDelivery, type QueuedMessage, type QueueListener, StoreError } from "../types.ts";
 import {
   type AcceptOperation,
   type Operation,
@@ -351,31 +351,44 @@ function packRecord(
     outcomes: record.outcomes.map((outcome) =>
       outcome.deliverTo.length === 0 ? outcome : {
         ...outcome,
-        deliverTo: outcome.deliverTo.map((drop) => ({ ...drop, trace: pack.copy(drop.trace) })),
+        deliverTo: outcome.deliverTo.map((drop) => packDelivery(drop, pack.copy)),
       }
     ),
+    pieces: record.pieces.map((piece) => ({ ...piece, own: pack.handOver(piece.own) })),
     reports: record.reports.map((report): AcceptOperation => (
       { ...report, part: pack.handOver(report.part) }
     )),
   };
 }
 
+function packDelivery(drop: MaildropDelivery, copy: (view: Uint8Array) => Uint8Array): MaildropDelivery {
+  if (!("pieces" in drop)) return { ...drop, trace: copy(drop.trace) };
+  return { ...drop, pieces: drop.pieces.map((piece) => ({ ...piece, trace: copy(piece.trace) })) };
+}
+
 function octetsToCopy(operation: Operation): number {
   switch (operation.op) {
     case "append":
     case "accept":
-      return ownsBuffer(operation.part) ? 0 : operation.part.length;
+      return copiedOctets(operation.part);
     case "record": {
       let octets = 0;
       for (const { deliverTo } of operation.outcomes) {
-        for (const { trace } of deliverTo) octets += trace.length;
+        for (const drop of deliverTo) {
+          for (const { trace } of "pieces" in drop ? drop.pieces : [drop]) octets += trace.length;
+        }
       }
+      for (const { own } of operation.pieces) octets += copiedOctets(own);
       for (const report of operation.reports) octets += octetsToCopy(report);
       return octets;
     }
     default:
       return 0;
   }
+}
+
+function copiedOctets(part: Uint8Array): number {
+  return ownsBuffer(part) ? 0 : part.length;
 }
 
 function ownsBuffer(view: Uint8Array): boolean {

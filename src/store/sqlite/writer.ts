@@ -17,8 +17,10 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { QueuedMessage } from "../types.ts";
 import { SqliteBodyWriter } from "./bodies.ts";
 import { DirectoryOperations } from "./directory_operations.ts";
+import { EntryOperations } from "./entry_operations.ts";
 import { databaseError } from "./errors.ts";
 import { MailOperations } from "./mail_operations.ts";
+import { NameOperations } from "./names.ts";
 import {
   type AcceptOperation,
   type ActOperation,
@@ -29,6 +31,8 @@ import {
 } from "./operations.ts";
 import { type Announced, QueueOperations } from "./queue_operations.ts";
 import { queuedByAccepting } from "./queue_rows.ts";
+import { References } from "./references.ts";
+import { ReportOperations } from "./report_operations.ts";
 import { connectForWriting, type ConnectOptions } from "./schema.ts";
 import { TrustOperations } from "./trust.ts";
 
@@ -56,8 +60,10 @@ export class SqliteWriter {
   readonly #bodies: SqliteBodyWriter;
   readonly #mail: MailOperations;
   readonly #queue: QueueOperations;
+  readonly #reports: ReportOperations;
   readonly #trust: TrustOperations;
   readonly #directory: DirectoryOperations;
+  readonly #entries: EntryOperations;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #rollback: StatementSync;
@@ -85,13 +91,17 @@ export class SqliteWriter {
     this.#database = connectForWriting(path, options);
     const sql = (text: string) => this.#database.prepare(text);
     this.#bodies = new SqliteBodyWriter(this.#database);
-    this.#mail = new MailOperations(this.#database, this.#bodies);
-    this.#queue = new QueueOperations(this.#database, this.#mail);
+    const references = new References(this.#database, this.#bodies);
+    this.#mail = new MailOperations(this.#database, this.#bodies, references);
+    this.#queue = new QueueOperations(this.#database, this.#mail, references);
+    this.#reports = new ReportOperations(this.#database, this.#bodies, references);
     this.#trust = new TrustOperations(this.#database);
-    this.#directory = new DirectoryOperations(
-      this.#database,
-      (account, atMs) => this.#mail.removeAll(account, atMs),
-    );
+    const names = new NameOperations(this.#database);
+    this.#directory = new DirectoryOperations(this.#database, {
+      names,
+      removeMail: (account, atMs) => this.#mail.removeAll(account, atMs),
+    });
+    this.#entries = new EntryOperations(this.#database, { names, directory: this.#directory });
     this.#begin = sql("BEGIN IMMEDIATE");
     this.#commit = sql("COMMIT");
     this.#rollback = sql("ROLLBACK");
@@ -213,6 +223,12 @@ export class SqliteWriter {
         return this.#directory.removeAccount(operation.name, operation.atMs);
       case "setAlias":
         return this.#directory.setAlias(operation.alias);
+      case "changeEntries":
+        return this.#entries.change(operation.changes);
+      case "putReport":
+        return this.#reports.put(operation.report);
+      case "removeReport":
+        return this.#reports.remove(operation.name, operation.version);
       default:
         return this.#trust.run(operation);
     }
@@ -228,11 +244,12 @@ export class SqliteWriter {
   }
 
   #record(changes: RecordOperation): void {
-    for (const message of this.#queue.record(changes, this.#announced)) this.#queueing.push(message);
+    // First, while the messages they tell of have their bodies: a notification may hold a stretch of one.
     for (const report of changes.reports) {
       // A report that is there already was recorded before: doing it twice changes nothing.
       if (!this.#mail.has(report.key)) this.#accept(report);
     }
+    for (const message of this.#queue.record(changes, this.#announced)) this.#queueing.push(message);
   }
 
   #act(operation: ActOperation): OperationValues["act"] {

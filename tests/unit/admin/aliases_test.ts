@@ -89,6 +89,43 @@ Deno.test("addAlias() leads outside where mail can go there", async () => {
   await refuses(intranet, "away", ["x@elsewhere.example"], "is outside: this system is on an intranet");
 });
 
+const NOBODY = { displayName: "", department: "", phone: "" };
+
+Deno.test("addAlias() leads to shadows and lists, and takes the name of neither", async () => {
+  const context = await withUsers("alice");
+  const { store } = context;
+  await store.entries.change([
+    {
+      kind: "set-shadow",
+      shadow: { name: "shade", address: "alice@example.org", inbound: false, identity: NOBODY },
+    },
+    { kind: "set-shadow", shadow: { name: "far", address: "x@a.example", inbound: true, identity: NOBODY } },
+    { kind: "set-list", list: { name: "staff", members: ["ghost", "shade"], identity: NOBODY } },
+    { kind: "set-list", list: { name: "none", members: [], identity: NOBODY } },
+    { kind: "set-list", list: { name: "ring", members: ["sales"], identity: NOBODY } },
+  ]);
+  // Who is missing in a list, now or for ever, is the list's own affair.
+  const targets = ["shade", "staff", "none@example.org"];
+  assertEquals(await addAlias(context, { name: "all", targets }), { name: "all", targets });
+  await refuses(context, "sales", ["ring"], "sales leads back to itself (by alias sales > list ring)");
+  await refuses(context, "x", ["far"], "is outside: this system is on an intranet");
+  await refuses(context, "staff", ["alice"], "there is a list staff");
+  await refuses(context, "shade", ["alice"], "there is a shadow shade");
+  const error = await assertRejects(() => removeAlias(context, { name: "staff", targets: [] }), AdminError);
+  assertEquals(error.message.includes("staff is a list, not an alias"), true, error.message);
+});
+
+Deno.test("addAlias() leads to a user whose own forwarding leads nowhere or back", async () => {
+  const context = await withUsers("alice", "bob");
+  const { directory } = context.store;
+  await directory.changeAccount("alice", { forward: { to: ["ghost"], keep: false } });
+  await directory.changeAccount("bob", { forward: { to: ["sales"], keep: false } });
+  assertEquals((await addAlias(context, { name: "sales", targets: ["alice", "bob"] })).targets, [
+    "alice",
+    "bob",
+  ]);
+});
+
 Deno.test("addAlias() says that aliases are of no use where all domains are routed elsewhere", async () => {
   const route = { port: 25, tls: "off", user: undefined, passwordFile: undefined, accept: "users" } as const;
   const all = ["example.org", "example.net"].map((domain) => ({ ...route, domain, host: "lab" }));

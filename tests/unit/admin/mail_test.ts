@@ -1,6 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { AdminError } from "../../../src/admin/error.ts";
-import { deleteMail, listMail, openMail, readMail } from "../../../src/admin/mail.ts";
+import {
+  deleteMail,
+  listMail,
+  openAttachments,
+  openMail,
+  openPackage,
+  readMail,
+} from "../../../src/admin/mail.ts";
 import { concat, latin1 } from "../../../src/base/bytes.ts";
 import { deliver, type Fixture, withUsers } from "./fixtures.ts";
 
@@ -36,6 +43,7 @@ Deno.test("listMail() decodes who and what", async () => {
       subject: "Grüße",
       receivedAt: "2026-01-05T09:00:00.000Z",
       bytes: LETTER.length + 35,
+      part: null,
     },
     {
       number: 2,
@@ -44,6 +52,7 @@ Deno.test("listMail() decodes who and what", async () => {
       subject: "",
       receivedAt: "2026-01-05T09:01:00.000Z",
       bytes: 16 + 2 + 35,
+      part: null,
     },
   ]);
   assertEquals((await listMail(context, "alice", { last: 1 })).map(({ number }) => number), [2]);
@@ -94,4 +103,84 @@ Deno.test("deleteMail() deletes all or none, and never by number", async () => {
   assertEquals((await listMail(context, "alice")).length, 3);
   assertEquals(await deleteMail(context, "alice", [ids[0]!, ids[2]!, ids[0]!.toUpperCase()]), 2);
   assertEquals((await listMail(context, "alice")).map(({ id }) => id), [ids[1]!]);
+});
+
+Deno.test("listMail() shows the newest first to who wants that, with the same numbers", async () => {
+  const { context, ids } = await maildrop("a\r\n", "b\r\n", "c\r\n");
+  await context.store.directory.changeAccount("alice", { view: "newest" });
+  assertEquals((await listMail(context, "alice")).map(({ number, id }) => [number, id]), [
+    [3, ids[2]!],
+    [2, ids[1]!],
+    [1, ids[0]!],
+  ]);
+  assertEquals((await listMail(context, "alice", { last: 1 })).map(({ number }) => number), [3]);
+});
+
+Deno.test("openMail() reads each part of the body once", async () => {
+  const { context } = await maildrop(`Subject: x\r\n\r\n${"y".repeat(600_000)}\r\n`);
+  const read: number[] = [];
+  const { part } = context.store.maildrops;
+  context.store.maildrops.part = (key, index) => {
+    read.push(index);
+    return part(key, index);
+  };
+  await source(context, "1");
+  assertEquals(read.includes(0), false);
+  assertEquals(new Set(read).size, read.length);
+});
+
+const PACKAGE =
+  "Subject: Budget\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHere.\r\n--b\r\n" +
+  "Content-Type: application/vnd.ms-excel; name=a.xls\r\nContent-Transfer-Encoding: base64\r\n\r\nAAEC\r\nAwQ=\r\n--b\r\n" +
+  "Content-Disposition: attachment; filename=../../etc/passwd\r\n\r\nline\r\nno end\r\n--b\r\n" +
+  "Content-Type: image/png\r\n\r\n\r\n--b--\r\n";
+
+Deno.test("readMail() shows a message kept whole with attachments as one report", async () => {
+  const { context } = await maildrop(PACKAGE, LETTER);
+  const mail = await readMail(context, "alice", "1");
+  assertEquals(mail.text.trimEnd(), "Here.");
+  assertEquals(mail.attachments, [
+    { number: 1, name: "a.xls", type: "application/vnd.ms-excel", octets: 5 },
+    { number: 2, name: "passwd", type: "text/plain", octets: 12 },
+    { number: 3, name: "attachment-3.png", type: "image/png", octets: 0 },
+  ]);
+  assertEquals(mail.package, { name: "Budget.eml", bytes: PACKAGE.length });
+  assertEquals((await readMail(context, "alice", "2")).package, null);
+});
+
+Deno.test("openAttachments() decodes each attachment exactly", async () => {
+  const { context } = await maildrop(PACKAGE, LETTER);
+  const contents = async (part?: number) => {
+    const opened = await openAttachments(context, "alice", { id: "1", part });
+    const octets = opened.attachments.map((): Uint8Array => new Uint8Array());
+    for await (const chunk of opened.contents) {
+      octets[chunk.index] = concat([octets[chunk.index]!, chunk.octets]);
+    }
+    return opened.attachments.map(({ name }, index) => [name, latin1(octets[index]!)]);
+  };
+  const all = [["a.xls", "\0\x01\x02\x03\x04"], ["passwd", "line\r\nno end"], ["attachment-3.png", ""]];
+  assertEquals(await contents(), all);
+  assertEquals(await contents(2), [all[1]!]);
+  await assertRejects(() => contents(4), AdminError, "has no attachment 4");
+  await assertRejects(() => openAttachments(context, "alice", { id: "2" }), AdminError, "has no attachments");
+});
+
+Deno.test("openAttachments() reads attachments that span parts of the body", async () => {
+  const octets = Uint8Array.from({ length: 900_000 }, (_, i) => (i * 31 + (i >> 9)) & 255);
+  const encoded = btoa(latin1(octets)).replace(/.{76}/g, "$&\r\n");
+  const part =
+    `--b\r\nContent-Type: application/x; name=x\r\nContent-Transfer-Encoding: base64\r\n\r\n${encoded}\r\n`;
+  const { context } = await maildrop(
+    `Content-Type: multipart/mixed; boundary=b\r\n\r\n${part}${part}--b--\r\n`,
+  );
+  const { contents } = await openAttachments(context, "alice", { id: "1" });
+  const read: Uint8Array[][] = [[], []];
+  for await (const chunk of contents) read[chunk.index]!.push(chunk.octets);
+  assertEquals(read.map((each) => concat(each)), [octets, octets]);
+});
+
+Deno.test("openPackage() names the file by the subject", async () => {
+  const { context, ids } = await maildrop("Subject: a/b: c\r\n\r\nx\r\n", "\r\nx\r\n");
+  assertEquals((await openPackage(context, "alice", "1")).name, "a-b_ c.eml");
+  assertEquals((await openPackage(context, "alice", "2")).name, `${ids[1]}.eml`);
 });

@@ -3,8 +3,12 @@ import { AdminError } from "../../../src/admin/error.ts";
 import {
   addressesOf,
   lookupName,
+  nameFrom,
   parseAccountName,
   parseAliasName,
+  parseListName,
+  parseNickname,
+  parseShadowName,
   parseTarget,
 } from "../../../src/admin/names.ts";
 
@@ -75,4 +79,27 @@ Deno.test("addressesOf() leaves out what others have", () => {
   assertEquals(addressesOf("alice@example.org", rules, new Set(["alice@example.org"])), [
     "alice@example.org",
   ]);
+});
+
+Deno.test("parseShadowName(), parseListName() and parseNickname() say what they are for", () => {
+  assertEquals(parseShadowName("BobL@example.org", rules), "bobl@example.org");
+  assertEquals(parseListName("Staff", rules), "staff");
+  assertEquals(parseNickname("Boss", rules), "boss");
+  refuses(() => parseShadowName("", rules), "a shadow needs a name");
+  refuses(() => parseListName("all staff", rules), "'all staff' can't be a list's name");
+  refuses(() => parseNickname("boss@example.org", rules), "is no nickname");
+  refuses(() => parseNickname("/to", rules), "can't be a nickname's name");
+});
+
+Deno.test("nameFrom() makes a name that passes, or none", () => {
+  assertEquals(nameFrom("Bob Lee", rules), "bob.lee");
+  assertEquals(nameFrom("bob.lee+lists", rules), "bob.lee");
+  assertEquals(nameFrom("  Dr. Éva  Nagy (Kft.)", rules), "dr.éva.nagy.kft");
+  assertEquals(nameFrom("../-x%y", rules), "x.y");
+  assertEquals(nameFrom("!!", rules), "");
+  assertEquals(nameFrom("x".repeat(65), rules), "");
+  for (const text of ["--a", "a..b", "a/b", "O'Neill", "名前"]) {
+    const name = nameFrom(text, rules);
+    assertEquals(parseAccountName(name, rules), name);
+  }
 });

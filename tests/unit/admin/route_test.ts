@@ -97,6 +97,7 @@ Deno.test("findRoute() tells the way out, its backup and why", async () => {
       },
       when: "unreachable",
     },
+    list: null,
     probe: null,
   }]);
   const intranet = await findRoute(await system({}), { address: "bob@a.example" });
@@ -223,6 +224,90 @@ Deno.test("findRoute() with a probe asks nothing on an intranet, nor about peopl
   }
   await findRoute(await system(DIRECT), { address: "alice@example.org", probe: asked });
   assertEquals(asked.asked, []);
+});
+
+const NOBODY = { displayName: "", department: "", phone: "" };
+const MHS: ConfigPart = {
+  gateways: {
+    filedrop: [{
+      name: "mhs",
+      domain: undefined,
+      out: "/secret/o",
+      in: undefined,
+      poll: 1000,
+      attachments: "apart",
+      accept: "users",
+    }],
+  },
+};
+
+Deno.test("findRoute() tells of a shadow, a list and a user whose mail is sent on", async () => {
+  const context = await system({ ...DIRECT, ...MHS });
+  await addUser(context, { name: "bob", password: "secret" });
+  await context.store.directory.changeAccount("bob", { forward: { to: ["bob@a.example"], keep: true } });
+  await context.store.entries.change([
+    {
+      kind: "set-shadow",
+      shadow: { name: "dan", address: "dan@lab.mhs.example.org", inbound: false, identity: NOBODY },
+    },
+    {
+      kind: "set-list",
+      list: { name: "night", members: ["y@a.example"], owner: "boss@b.example", identity: NOBODY },
+    },
+    {
+      kind: "set-list",
+      list: { name: "staff", members: ["alice", "bob", "dan", "night"], identity: NOBODY },
+    },
+  ]);
+  const about = async (name: string) => {
+    const view = await findRoute(context, { address: `${name}@example.org` });
+    return { name: view.name, short: short(view), lists: view.ways.map(({ list }) => list) };
+  };
+  assertEquals(await about("bob"), {
+    name: { kind: "account", name: "bob", forward: { to: ["bob@a.example"], keep: true } },
+    short: ["local", "our-domains", ["bob"], ["bob@a.example by direct"], "", null],
+    lists: [null],
+  });
+  assertEquals(await about("dan"), {
+    name: { kind: "shadow", name: "dan", address: "dan@lab.mhs.example.org", inbound: false },
+    short: ["local", "our-domains", [], ["dan@lab.mhs.example.org by gateways.mhs"], "", null],
+    lists: [null],
+  });
+  const staff = { name: "staff", owner: "postmaster@example.org" };
+  assertEquals(await about("staff"), {
+    name: { kind: "list", members: 4, ...staff },
+    short: [
+      "local",
+      "our-domains",
+      ["alice", "bob"],
+      ["bob@a.example by direct", "dan@lab.mhs.example.org by gateways.mhs", "y@a.example by direct"],
+      "",
+      null,
+    ],
+    lists: [staff, staff, { name: "night", owner: "boss@b.example" }],
+  });
+  assertEquals((await about("nobody")).name, null);
+});
+
+Deno.test("findRoute() tells the way to a gateway in every mode, and asks no DNS for it", async () => {
+  for (const mode of ["direct", "buffer", "intranet", "combined"] as const) {
+    const relay = { mode, buffer: { host: "unix.example" } };
+    const asked = probe({});
+    const context = await system({ ...MHS, relay });
+    const view = await findRoute(context, { address: "bob@lab.mhs.example.org", probe: asked });
+    assertEquals([view.channel, view.rule], ["gateway", "gateways.mhs"], mode);
+    assertEquals(view.explanation[0], "bob@lab.mhs.example.org is at the gateway mhs.");
+    assertEquals(view.ways, [{
+      recipient: "bob@lab.mhs.example.org",
+      rule: "gateways.mhs",
+      explanation: view.explanation,
+      nextHop: { kind: "gateway", name: "mhs" },
+      backup: null,
+      list: null,
+      probe: null,
+    }]);
+    assertEquals([asked.asked, JSON.stringify(view).includes("secret")], [[], false]);
+  }
 });
 
 Deno.test("findRoute() says what is wrong with what it is given", async () => {

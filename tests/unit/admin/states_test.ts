@@ -36,6 +36,14 @@ Deno.test("stateSentence() says what became of a recipient, with and without a r
       { ...facts, state: "expanded", becameWhom: ["a@b.example", "c@d.example"], accounts: ["alice"] },
       "bob@example.net became 2 recipients: a@b.example and c@d.example; and it is in the maildrop of alice",
     ],
+    [
+      { ...facts, state: "expanded", detail: "sent on as 2 messages: 06jwx6kv0g, 06jwx6kv0h" },
+      "mail for bob@example.net went on: sent on as 2 messages: 06jwx6kv0g, 06jwx6kv0h",
+    ],
+    [
+      { ...facts, state: "expanded" },
+      "mail for bob@example.net went on to others who were recipients already",
+    ],
   ];
   for (const [given, said] of cases) assertEquals(stateSentence(given), said);
 });
@@ -50,6 +58,7 @@ Deno.test("andList() joins names as a sentence does, and cuts many short", () =>
 
 Deno.test("destinationWords() tells a domain's hosts from one host", () => {
   assertEquals(destinationWords("example.net"), "the mail hosts of example.net");
+  assertEquals(destinationWords("gateway mhs"), "the gateway mhs");
   assertEquals(destinationWords("[192.0.2.1]"), "the host at [192.0.2.1]");
   assertEquals(destinationWords("[mail.example.net]:587"), "the host mail.example.net, port 587");
   assertEquals(destinationWords("[2001:db8::1]:25"), "the host 2001:db8::1, port 25");

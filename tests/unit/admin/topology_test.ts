@@ -226,6 +226,78 @@ Deno.test("drawTopology() keeps to its columns and counts what is too much", () 
   }
 });
 
+const DROP = {
+  name: "mhs",
+  domain: undefined,
+  out: "/secret/out",
+  in: "/secret/in",
+  poll: 1000,
+  attachments: "apart",
+  accept: "users",
+} as const;
+const PIPE = {
+  name: "fax",
+  domain: "fax.example",
+  command: ["secret-fax"],
+  timeout: 1000,
+  attachments: "whole",
+  accept: "anyone",
+} as const;
+
+Deno.test("drawTopology() draws gateways, with an arrow for each direction they take", () => {
+  const both = config({ mode: "direct" }, { gateways: { filedrop: [DROP], pipe: [PIPE] } });
+  assertEquals(
+    drawTopology(both, "unicode").slice(0, 11).join("\n"),
+    `
+┌───────────────────────────────────────────┐  ┌─────────────────────────────┐
+│ Internet                                  │  │ Gateways                    │
+│ other mail systems                        │  │ mhs (file drop) for         │
+│                                           │  │ mhs.example.org             │
+│                                           │  │ fax (pipe) for fax.example  │
+└─┬────────────────────▲────────────────────┘  └─▲───────────────────────────┘
+  │ smtp 25: from      │ DNS + SMTP out          │ files, commands: their
+  │ anyone             │                         │ mail
+┌─▼────────────────────┴─────────────────────────▼───────────────────────────┐
+│ EMSmail  mail.example.org                                                  │
+│ keeps the mail of example.org, example.com                                 │
+`.trim(),
+  );
+  const out = config({ mode: "direct" }, { gateways: { pipe: [PIPE] } });
+  assertEquals(
+    drawTopology(out, "ascii").slice(3, 7).join("\n"),
+    `
++-+--------------------^--------------------+  +-^---------------------------+
+  | smtp 25: from      | DNS + SMTP out          | commands: their mail
+  | anyone             |                         |
++-v--------------------+-------------------------+---------------------------+
+`.trim(),
+  );
+});
+
+Deno.test("describeTopology() shows gateways in every mode, however full the figure is, and no file of theirs", () => {
+  const gateways = { filedrop: [DROP], pipe: [PIPE] };
+  const lines = ["mhs (file drop) for mhs.example.org", "fax (pipe) for fax.example"];
+  for (const mode of ["direct", "buffer", "intranet", "combined"] as const) {
+    for (const routes of [[], ROUTES]) {
+      for (const clients of [[], OFFICE]) {
+        const crowded = config({ mode, buffer: BUFFER, routes, clients }, { gateways });
+        const view = describeTopology(crowded);
+        const boxes = [...view.above, ...view.below].filter(({ title }) => title === "Gateways");
+        const shown = boxes.length === 1
+          ? boxes[0]!.lines
+          : view.middle.lines.at(-1)!.replace("gateways: ", "").split("; ");
+        assertEquals(shown, lines, mode);
+        assertEquals(view.above.length <= 3 && view.below.length <= 3, true);
+        assertEquals(JSON.stringify(view).includes("secret"), false);
+        assertEquals(
+          drawTopology(crowded, "unicode").filter((line) => [...line].length > FIGURE_COLUMNS),
+          [],
+        );
+      }
+    }
+  }
+});
+
 Deno.test("describeTopology() shows no secret and no file name", () => {
   const login = { tls: "verified", user: "office", passwordFile: "/etc/secret" } as const;
   const view = describeTopology(config({

@@ -37,6 +37,8 @@ Deno.test("traceMessage() tells a message's life, by id and by Message-ID", asyn
       deliverByMode: null,
       priority: null,
     },
+    pieceOf: null,
+    pieces: [],
     recipients: [{
       id: `${id}.1`,
       place: 1,
@@ -151,4 +153,45 @@ Deno.test("traceMessage() tells what this system made from what it received", as
   const key = await new Outbox(context).accept({ to: ["bob@example.net"], from: "", made: "notification" });
   const [trace] = await traceMessage(context, formatMessageKey(key));
   assertEquals(trace!.made, "notification");
+});
+
+Deno.test("traceMessage() tells of the pieces of a message, and of what a piece is one", async () => {
+  const context = await withUsers("alice");
+  const outbox = new Outbox(context);
+  const key = await outbox.accept({ to: ["bob@example.net"], messageId: "2@example.org" });
+  const pieces = [1, 2].map((number) => ({
+    key: key + number,
+    of: key,
+    place: `${number}/2`,
+    own: new Uint8Array(4),
+    segments: [{ offset: 0, length: 4 }, { source: key, offset: 0, length: 5 }],
+    size: 9,
+    messageId: `${number}@mail.example.org`,
+  }));
+  await context.store.deliveries.record({
+    pieces,
+    outcomes: [{
+      key,
+      index: 0,
+      state: "expanded",
+      atMs: context.clock.nowMs(),
+      detail: "sent on as 2 messages",
+      deliverTo: [],
+      expandedTo: pieces.map((piece) => ({ recipient: "bob@example.net", piece: piece.key })),
+    }],
+  });
+  const [whole] = await traceMessage(context, "2@example.org");
+  const ids = pieces.map((piece) => formatMessageKey(piece.key));
+  assertEquals([whole!.pieces, whole!.pieceOf], [ids, null]);
+  const [second] = await traceMessage(context, ids[1]!);
+  assertEquals([second!.pieces, second!.pieceOf], [[], { id: whole!.id, place: "2/2" }]);
+  assertEquals([second!.bytes, second!.messageId, second!.from], [
+    9,
+    "2@mail.example.org",
+    "alice@example.org",
+  ]);
+  assertEquals(second!.recipients.map(({ recipient, state }) => [recipient, state]), [[
+    "bob@example.net",
+    "queued",
+  ]]);
 });

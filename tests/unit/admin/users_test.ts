@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { addList } from "../../../src/admin/directory.ts";
 import { AdminError } from "../../../src/admin/error.ts";
 import { makePassword } from "../../../src/admin/passwords.ts";
 import * as users from "../../../src/admin/users.ts";
@@ -13,7 +14,12 @@ Deno.test("addUser() keeps a hash and a SCRAM verifier, and shows neither", asyn
   assertEquals(user, {
     name: "alice",
     addresses: ["alice@example.org", "alice@example.net"],
-    pop3: "Y",
+    displayName: "",
+    department: "",
+    phone: "",
+    view: "oldest",
+    forward: null,
+    pop3: "P",
     sendAs: "own",
     quotaBytes: { limit: 0, own: false },
     quotaMessages: { limit: 0, own: false },
@@ -86,6 +92,62 @@ Deno.test("changeUser() changes what is named and keeps the rest", async () => {
   assertEquals(error.failure, "usage");
 });
 
+Deno.test("addUser() takes the configuration's POP3 access for one that isn't told", async () => {
+  const context = fixture({ accounts: { pop3: "N" } });
+  const { user } = await users.addUser(context, { name: "alice", password: "x" });
+  assertEquals(user.pop3, "N");
+});
+
+Deno.test("addUser() and changeUser() keep who somebody is and where mail is sent on to", async () => {
+  const context = fixture({ relay: { mode: "direct" } });
+  await users.addUser(context, { name: "bob", password: "x" });
+  const { user } = await users.addUser(context, {
+    name: "alice",
+    password: "x",
+    displayName: " Alice Ames ",
+    forward: ["bob", "a@example.com", "bob"],
+  });
+  assertEquals([user.displayName, user.forward], ["Alice Ames", {
+    to: ["bob", "a@example.com"],
+    keep: false,
+  }]);
+  const kept = await users.changeUser(context, "alice", { forwardKeep: "yes", view: "newest", phone: "1" });
+  assertEquals(kept.forward, { to: ["bob", "a@example.com"], keep: true });
+  assertEquals([kept.displayName, kept.phone, kept.view], ["Alice Ames", "1", "newest"]);
+  const other = await users.changeUser(context, "alice", { forward: ["bob"], displayName: "" });
+  assertEquals([other.displayName, other.forward], ["", { to: ["bob"], keep: true }]);
+  assertEquals((await users.changeUser(context, "alice", { forward: "none" })).forward, null);
+  assertEquals((await users.showUser(context, "alice")).phone, "1");
+});
+
+Deno.test("changeUser() refuses to send mail on to nobody, in a circle, or where mail can't go", async () => {
+  const context = await withUsers("alice", "bob");
+  await addList(context, { name: "staff", members: ["alice"] });
+  await users.changeUser(context, "bob", { forward: ["staff"] });
+  const refusal = async (settings: users.UserSettings) =>
+    (await assertRejects(() => users.changeUser(context, "alice", settings), AdminError)).message;
+  assertEquals(await refusal({ forward: ["carol"] }), "carol is nobody here");
+  assertEquals(await refusal({ forward: ["alice"] }), "mail would go round in a circle: alice > alice");
+  assertEquals(
+    await refusal({ forward: ["bob"], forwardKeep: "yes" }),
+    "mail would go round in a circle: alice > bob > staff > alice",
+  );
+  assertMatch(await refusal({ forward: ["a@example.com"] }), /this system is on an intranet/);
+  assertEquals(await refusal({ forwardKeep: "yes" }), "mail of alice isn't sent on to anybody");
+  assertEquals(
+    await refusal({ displayName: "a\nb" }),
+    "a display name that holds a line break or another control character can't be kept",
+  );
+  assertEquals((await users.showUser(context, "alice")).forward, null);
+});
+
+Deno.test("showUser() names the lists that it is in", async () => {
+  const context = await withUsers("alice");
+  await addList(context, { name: "staff", members: ["alice@example.net"] });
+  await addList(context, { name: "all", members: ["staff"] });
+  assertEquals((await users.showUser(context, "alice")).lists, ["staff"]);
+});
+
 Deno.test("setPassword() replaces the password", async () => {
   const context = await withUsers("alice");
   assertEquals(await users.setPassword(context, "ALICE", "other"), "alice");
@@ -111,6 +173,8 @@ Deno.test("findAccount() says what is there instead", async () => {
   assertEquals((await advice("bob")).message, "there is no account bob");
   assertMatch((await advice("alice@example.org")).advice, /there is alice/);
   assertEquals((await advice("sales")).message, "sales is an alias, not an account");
+  await addList(context, { name: "staff", members: ["alice"] });
+  assertEquals((await advice("staff")).advice, "see 'emsmail directory show staff'");
 });
 
 Deno.test("makePassword() gives four readable groups, each time others", () => {

@@ -15,15 +15,20 @@ COMP_WORDS=(emsmail "$@"); COMP_CWORD=$#; COMPREPLY=(); _emsmail; printf '%s\\n'
 Deno.test("completions bash completes commands", async () => {
   assertEquals(await complete("us"), ["user"]);
   assertEquals(await complete("user", ""), ["add", "list", "show", "set", "passwd", "remove"]);
-  assertEquals(await complete("mail", "re"), ["read"]);
+  assertEquals(await complete("nick"), ["nickname"]);
+  assertEquals(await complete("directory", "s"), ["set", "show"]);
+  assertEquals(await complete("mail", "re"), ["read", "reply"]);
   assertEquals(await complete("nonsense", "us"), []);
   assertEquals(await complete("help", "tr"), ["trace"]);
 });
 
 Deno.test("completions bash completes options and their values", async () => {
-  assertEquals(await complete("user", "add", "alice", "--p"), ["--password-stdin", "--pop3"]);
+  assertEquals(await complete("user", "add", "alice", "--p"), ["--password-stdin", "--phone", "--pop3"]);
   assertEquals(await complete("user", "add", "--pop3", ""), ["P", "Y", "N"]);
   assertEquals(await complete("user", "add", "--send-as", "=", "a"), ["any"]);
+  assertEquals(await complete("user", "set", "bob", "--no-f"), ["--no-forward", "--no-forward-keep"]);
+  assertEquals(await complete("directory", "list", "--kind", ""), ["user", "alias", "shadow", "list"]);
+  assertEquals(await complete("directory", "import", "x", "--format", "v"), ["vcard"]);
   assertEquals(await complete("serve", "--relay-mode", "="), ["direct", "buffer", "intranet", "combined"]);
   assertEquals(await complete("completions", "f"), ["fish"]);
   assertEquals(await complete("serve", "--data", "/et"), ["/etc"]);

@@ -32,7 +32,7 @@ Deno.test("user add makes the store; list, show, set and remove work on it", asy
   );
   const [user] = JSON.parse((await folder.run("user list --json")).out);
   assertEquals([user.name, user.pop3, user.quotaBytes], ["alice", "N", { limit: 1048576, own: true }]);
-  assertMatch((await folder.run("user show alice")).out, /\nQuota {8}1 MiB \(its own for bytes\)\n/);
+  assertMatch((await folder.run("user show alice")).out, /\nQuota {14}1 MiB \(its own for bytes\)\n/);
   assertEquals(await folder.run("user remove alice --yes"), { code: 0, out: "Removed alice.\n", err: "" });
   assertEquals(
     (await folder.run("user list")).out,

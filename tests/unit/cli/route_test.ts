@@ -1,4 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import type { AdminContext } from "../../../src/admin/context.ts";
+import { withStore } from "../../../src/cli/context.ts";
 import { dnsServer, record, replyTo } from "../net/dns_server.ts";
 import { emsmail, Folder } from "./fixtures.ts";
 
@@ -13,7 +15,7 @@ Deno.test("route tells the way out and why, before there is any mail system", as
   const { code, out, err } = await folder.run("route bob@casisoft.com");
   assertEquals([code, err], [0, ""]);
   assertEquals(
-    out.split("\n").slice(0, 11).join("\n"),
+    out.split("\n").slice(0, 12).join("\n"),
     `
 bob@casisoft.com
   Rule        direct
@@ -24,8 +26,9 @@ bob@casisoft.com
               If DNS names no host for the domain, or none can be reached for
               too long, it goes to isp.example, port 25, by TLS if it is
               offered; a refusal is final and goes back to the sender.
-              Only those who have logged in, the hosts in relay.clients and this
-              system's own aliases may send there.`.trim(),
+              Only those who have logged in, the hosts in relay.clients, and
+              this system's own aliases, lists, shadows and forwarding may send
+              there.`.trim(),
   );
   assertStringIncludes(out, "\n  Note        There is no mail system in ");
 });
@@ -51,6 +54,89 @@ list@example.org
   );
   const view = JSON.parse((await folder.run("route list@example.org --json")).out);
   assertEquals([view.maildrops, view.ways[0].nextHop], [["alice"], { kind: "mx", domain: "a.example" }]);
+});
+
+const NOBODY = { displayName: "", department: "", phone: "" };
+
+Deno.test("route tells of shadows, lists, forwarding and gateways", async () => {
+  await using folder = await Folder.make();
+  await withRelay(folder, "{ mode: direct }");
+  const text = await Deno.readTextFile(folder.config);
+  await Deno.writeTextFile(folder.config, `${text}gateways: { filedrop: [{ name: mhs, out: /o }] }\n`);
+  for (const name of ["alice", "bob"]) await folder.run(`user add ${name} --generate`);
+  const change = ({ store: { directory, entries } }: AdminContext) =>
+    Promise.all([
+      directory.changeAccount("bob", { forward: { to: ["bob@home.example", "alice"], keep: false } }),
+      entries.change([
+        {
+          kind: "set-shadow",
+          shadow: { name: "dan", address: "d@x.mhs.example.org", inbound: false, identity: NOBODY },
+        },
+        {
+          kind: "set-list",
+          list: { name: "night", members: ["y@a.example"], owner: "boss@b.example", identity: NOBODY },
+        },
+        {
+          kind: "set-list",
+          list: { name: "staff", members: ["alice", "night", "x@a.example"], identity: NOBODY },
+        },
+      ]),
+    ]);
+  await withStore({ config: folder.config }, change, { access: "change" });
+  assertEquals(
+    (await folder.run("route bob@example.org")).out,
+    `
+bob@example.org
+  Rule        our-domains
+              bob@example.org is at one of this system's domains.
+  User        bob, whose mail is sent on to bob@home.example, alice and not kept
+              here
+  Maildrop    alice
+  Forwarded   bob@home.example (rule: direct)
+  Next hop    the hosts that DNS names for home.example
+`.trimStart(),
+  );
+  assertEquals(
+    (await folder.run("route dan@example.org")).out,
+    `
+dan@example.org
+  Rule        our-domains
+              dan@example.org is at one of this system's domains.
+  Shadow      dan, of d@x.mhs.example.org
+              Users may write to it; strangers are refused (550 5.7.1).
+  Forwarded   d@x.mhs.example.org (rule: gateways.mhs)
+  Next hop    the gateway mhs
+`.trimStart(),
+  );
+  assertEquals(
+    (await folder.run("route staff@example.org")).out,
+    `
+staff@example.org
+  Rule        our-domains
+              staff@example.org is at one of this system's domains.
+  List        staff, 3 members
+              Its mail to addresses elsewhere comes from postmaster@example.org,
+              who hears of failures.
+  Maildrop    alice
+  Forwarded   x@a.example (rule: direct)
+  Next hop    the hosts that DNS names for a.example
+  Forwarded   y@a.example (rule: direct; list night, from boss@b.example)
+  Next hop    the hosts that DNS names for a.example
+`.trimStart(),
+  );
+  assertEquals(
+    (await folder.run("route u@mhs.example.org --probe")).out,
+    `
+u@mhs.example.org
+  Rule        gateways.mhs
+  Next hop    the gateway mhs
+              u@mhs.example.org is at the gateway mhs.
+              Only those who have logged in, the hosts in relay.clients, and
+              this system's own aliases, lists, shadows and forwarding may send
+              there.
+  DNS         not asked: a gateway needs none
+`.trimStart(),
+  );
 });
 
 Deno.test("route --probe tells what DNS said", async () => {

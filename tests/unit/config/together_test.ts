@@ -134,3 +134,96 @@ Deno.test("applyOverrides() checks options together with the file's settings", (
     "mail would go round in circles; name another host or port",
   ]);
 });
+
+Deno.test("parseConfig() wants gateways.default to be a gateway", () => {
+  config("gateways: { default: smtp }");
+  config("gateways:", "  default: MHS", "  filedrop: [{ name: mhs, out: /o }]");
+  assertEquals(problems("gateways:", "  default: mhs"), [
+    "emsmail.yaml:2: gateways.default is 'mhs', which no gateway is called: use smtp, or add a gateway of that name " +
+    "under gateways.filedrop or gateways.pipe",
+  ]);
+  assertEquals(problems("gateways:", "  default: mhs", "  pipe: [{ name: fax, command: /f }]"), [
+    "emsmail.yaml:2: gateways.default is 'mhs', which no gateway is called: use smtp or fax",
+  ]);
+});
+
+Deno.test("parseConfig() wants each gateway's name and domain to be its own", () => {
+  const gateways = (...lines: string[]) => ["domains: [example.org]", "gateways:", ...lines];
+  assertEquals(problems(...gateways("  pipe:", "    - { name: SMTP, command: /f }")), [
+    "emsmail.yaml:4: gateways.pipe[0] field 'name' is smtp, the built-in gateway's name: choose another",
+  ]);
+  assertEquals(
+    problems(...gateways(
+      "  filedrop:",
+      "    - { name: mhs, out: /o }",
+      "  pipe:",
+      "    - { name: mhs, command: /f, domain: mhs.test }",
+    )),
+    [
+      "emsmail.yaml:6: gateways.pipe[0] field 'name' is mhs, as that of gateways.filedrop[0]: each gateway needs its own",
+    ],
+  );
+  assertEquals(
+    problems(...gateways("  filedrop:", "    - { name: mhs, out: /o, domain: example.org }")),
+    [
+      "emsmail.yaml:4: gateways.filedrop[0] field 'domain' (example.org) is one of this system's own domains: mail for " +
+      "people here would go to the gateway; name a domain below it, or another",
+    ],
+  );
+  assertEquals(
+    problems(...gateways("  filedrop:", "    - { name: mhs, out: /o, domain: org }")).length,
+    1,
+  );
+  assertEquals(
+    problems(...gateways(
+      "  filedrop:",
+      "    - { name: mhs, out: /o }",
+      "    - { name: fax, out: /p, domain: fax.mhs.example.org }",
+      "    - { name: telex, out: /q, domain: MHS.example.org }",
+    )),
+    [
+      "emsmail.yaml:5: gateways.filedrop[1] field 'domain' (fax.mhs.example.org) and that of gateways.filedrop[0] " +
+      "(mhs.example.org) lie within each other: each gateway needs a domain that is not below another's",
+      "emsmail.yaml:6: gateways.filedrop[2] field 'domain' (mhs.example.org) is also that of gateways.filedrop[0]: each " +
+      "gateway needs a domain that is not below another's",
+    ],
+  );
+  // Below our own domain is where a gateway's stands unless it says otherwise; a name that only looks below is another.
+  config(
+    ...gateways("  filedrop: [{ name: mhs, out: /o }, { name: fax, out: /p, domain: xmhs.example.org }]"),
+  );
+});
+
+Deno.test("parseConfig() wants a file drop's folders apart", () => {
+  const drops = (...lines: string[]) => ["gateways:", "  filedrop:", ...lines.map((line) => `    - ${line}`)];
+  assertEquals(problems(...drops("{ name: mhs, out: /var/mhs, in: /var/./mhs/ }")), [
+    "emsmail.yaml:3: gateways.filedrop[0] field 'in' is the folder /var/./mhs/, as its own field 'out': what goes out " +
+    "would come in again; use two folders",
+  ]);
+  assertEquals(
+    problems(...drops("{ name: mhs, out: /a, in: /b }", "{ name: fax, out: /b, in: /c }")),
+    [
+      "emsmail.yaml:3: gateways.filedrop[0] field 'in' is the folder /b, as gateways.filedrop[1] field 'out': what goes " +
+      "out would come in again; use two folders",
+    ],
+  );
+  assertEquals(
+    problems(...drops("{ name: mhs, out: /a, in: /b }", "{ name: fax, out: /c, in: /b }")),
+    [
+      "emsmail.yaml:4: gateways.filedrop[1] field 'in' is the folder /b, as that of gateways.filedrop[0]: each needs its " +
+      "own, or nobody could tell whose mail it is",
+    ],
+  );
+  config(
+    ...drops("{ name: mhs, out: /a, in: /b }", "{ name: fax, out: /c, in: /d }", "{ name: telex, out: /c }"),
+  );
+});
+
+Deno.test("parseConfig() wants a pipe's program named, whatever the message", () => {
+  assertEquals(problems("gateways:", "  pipe:", '    - { name: fax, command: ["{to}", -v] }'), [
+    "emsmail.yaml:3: gateways.pipe[0] field 'command' begins with '{to}': which program is started may not depend on the " +
+    "message; give its name first, and {to} behind it",
+  ]);
+  config("gateways: { pipe: [{ name: fax, command: /usr/bin/fax }] }");
+  config('gateways: { pipe: [{ name: fax, command: [fax, --to, "{to}", "{from}", "{id}"] }] }');
+});

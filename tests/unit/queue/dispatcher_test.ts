@@ -15,18 +15,19 @@ import {
 } from "../../../src/store/types.ts";
 import { addAccount, gate } from "../server/fixture.ts";
 import { attempt, message, until } from "../store/fixtures.ts";
-import { failing, Played, queued, settle, smtpRoute, START_MS } from "./queue_fixture.ts";
+import { failing, NOWHERE, Played, queued, settle, smtpRoute, START_MS } from "./queue_fixture.ts";
 
 const HOUR = 3_600_000;
-const NOTHING: Resolved = { accounts: [], forwards: [], route: undefined, problem: "", refusal: undefined };
+
+const mailbox = (id: number, name: string) => ({ id, name, handling: "whole" as const });
 
 /** Everybody here whose name is a letter exists, under its number; other domains are elsewhere. */
 function letters(recipient: string): Resolved {
   const [name = "", domain = ""] = recipient.split("@");
-  if (domain !== "x.org") return { ...NOTHING, route: smtpRoute(domain) };
+  if (domain !== "x.org") return { ...NOWHERE, route: smtpRoute(domain) };
   return name.length === 1
-    ? { ...NOTHING, accounts: [{ id: name.charCodeAt(0) - 96, name }] }
-    : { ...NOTHING, problem: `${recipient} is nobody here` };
+    ? { ...NOWHERE, accounts: [{ id: name.charCodeAt(0) - 96, name, handling: "whole" }] }
+    : { ...NOWHERE, problem: `${recipient} is nobody here` };
 }
 
 interface Options {
@@ -63,6 +64,9 @@ function worker(options: Options = {}) {
     },
     forwardSender: (path) => path === "" ? "" : `srs+${path}`,
     attempts: () => Promise.resolve(options.attempts ?? []),
+    part: () => Promise.resolve(undefined),
+    nextKey: () => 1,
+    hostname: () => "mail.x.org",
     send: (destination, job) => void sent.push({ destination, job }),
     failing: () => failure,
   });
@@ -88,8 +92,8 @@ const keysOf = (outcomes: readonly Outcome[]) => outcomes.map(({ key }) => key);
 
 Deno.test("Dispatcher records a message for everybody behind its recipients, with Return-Path", async () => {
   const both = {
-    ...NOTHING,
-    accounts: [{ id: 1, name: "a" }, { id: 2, name: "b" }],
+    ...NOWHERE,
+    accounts: [mailbox(1, "a"), mailbox(2, "b")],
     problem: "c is nobody here",
   };
   const { deliveries, dispatcher, stop } = worker({
@@ -116,7 +120,7 @@ Deno.test("Dispatcher records a message for everybody behind its recipients, wit
 
 Deno.test("Dispatcher makes recipients of an alias's targets elsewhere, who keep what was asked for", async () => {
   const { deliveries, dispatcher, stop } = worker({
-    resolve: () => ({ ...NOTHING, accounts: [{ id: 1, name: "a" }], forwards: ["out@y.org"] }),
+    resolve: () => ({ ...NOWHERE, accounts: [mailbox(1, "a")], forwards: [{ recipient: "out@y.org" }] }),
   });
   dispatcher.dispatch([
     queued(1, { recipients: [{ recipient: "team@x.org", requests: { notify: ["failure"] } }] }),
@@ -141,7 +145,7 @@ Deno.test("Dispatcher makes recipients of an alias's targets elsewhere, who keep
 Deno.test("Dispatcher refuses with the reply that routing gave", async () => {
   const refusal = reply(550, "5.7.1", "general words");
   const { deliveries, dispatcher, stop } = worker({
-    resolve: () => ({ ...NOTHING, refusal, problem: "it is outside" }),
+    resolve: () => ({ ...NOWHERE, refusal, problem: "it is outside" }),
   });
   dispatcher.dispatch([queued(1)]);
   await until(() => deliveries.recorded.length === 1);
@@ -164,7 +168,7 @@ Deno.test("Dispatcher keeps recipients apart that share a host and differ in the
   const backup = { hop: { kind: "mx", domain: "b.org" }, when: "no-host" } as const;
   const { dispatcher, sent, stop } = worker({
     resolve: (recipient) => ({
-      ...NOTHING,
+      ...NOWHERE,
       route: smtpRoute("y.org", recipient.startsWith("b") ? backup : undefined),
     }),
   });
@@ -201,7 +205,7 @@ Deno.test("Dispatcher goes the way that an operator chose, for people here too, 
   } as const;
   const { dispatcher, jobs, stop } = worker({
     resolve: (recipient) =>
-      recipient.endsWith("@y.org") ? { ...NOTHING, route: smtpRoute("y.org", backup) } : letters(recipient),
+      recipient.endsWith("@y.org") ? { ...NOWHERE, route: smtpRoute("y.org", backup) } : letters(recipient),
   });
   const wait = { destination: "", dueMs: 0, deadlineMs: 0, attempts: 0, backupSinceMs: 1 };
   const recipients: Partial<QueuedRecipient>[] = [
@@ -453,9 +457,9 @@ Deno.test("Dispatcher delivers what waited and what comes, one copy for each mai
     deliveries: store.deliveries,
     resolve: (recipient) =>
       recipient === "staff@x.org"
-        ? { ...NOTHING, accounts: [alice, bob] }
+        ? { ...NOWHERE, accounts: [mailbox(alice.id, "alice"), mailbox(bob.id, "bob")] }
         : recipient === "alice@x.org"
-        ? { ...NOTHING, accounts: [alice] }
+        ? { ...NOWHERE, accounts: [mailbox(alice.id, "alice")] }
         : letters(recipient),
   });
   await store.spool.accept(message(1, { recipients: ["alice@x.org"] }));
@@ -484,7 +488,7 @@ Deno.test("Dispatcher does nothing twice where a crash came between a delivery a
   };
   const { dispatcher, clock, stop } = worker({
     deliveries,
-    resolve: () => ({ ...NOTHING, accounts: [alice] }),
+    resolve: () => ({ ...NOWHERE, accounts: [mailbox(alice.id, "alice")] }),
   });
   store.deliveries.subscribe({ messages: (messages) => dispatcher.announced(messages), changed: () => {} });
   await store.spool.accept(message(1, { recipients: ["alice@x.org"] }));

@@ -10,7 +10,6 @@ import type { HostTls } from "../../../src/routing/route.ts";
 import { Connector, type ConnectorOptions, type TlsSession } from "../../../src/queue/connector.ts";
 import type { Connect, Courier } from "../../../src/queue/courier_types.ts";
 import { Delivery } from "../../../src/queue/delivery.ts";
-import type { SmtpRoute } from "../../../src/queue/destination.ts";
 import type { Verdict } from "../../../src/queue/ledger.ts";
 import { relayPolicy } from "../../../src/queue/tls_policy.ts";
 import { dial } from "../../../src/net/dial.ts";
@@ -21,6 +20,7 @@ import { root } from "../net/pki.ts";
 import { account, message } from "../store/fixtures.ts";
 import { FakeDns } from "./fake_dns.ts";
 import type { FaultyHost } from "./faulty_host.ts";
+import { NOWHERE, type SmtpRoute } from "./queue_fixture.ts";
 
 /** The system's time, `factor` times as fast. */
 export class SwiftClock implements Clock {
@@ -200,9 +200,11 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
     attempts: (key) => store.queue.attempts(key),
     part: (key, index) => store.maildrops.part(key, index),
     resolve(recipient) {
-      const nothing = { accounts: [], forwards: [], route: undefined, problem: "", refusal: undefined };
       if (recipient === SENDER) {
-        return Promise.resolve({ ...nothing, accounts: [{ id: sender.id, name: "sender" }] });
+        return Promise.resolve({
+          ...NOWHERE,
+          accounts: [{ id: sender.id, name: "sender", handling: "whole" as const }],
+        });
       }
       const [local, domain] = recipient.split("@") as [string, string];
       const route: SmtpRoute = {
@@ -213,7 +215,7 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
         rule: "direct",
         ...options.route,
       };
-      return Promise.resolve({ ...nothing, route });
+      return Promise.resolve({ ...NOWHERE, route });
     },
     forwardSender: (reversePath) => reversePath,
   });

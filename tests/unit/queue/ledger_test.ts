@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { FakeClock } from "../../../src/base/clock.ts";
 import type { MessageRequests, NotifyEvent } from "../../../src/mail/envelope.ts";
 import { reply } from "../../../src/mail/reply.ts";
-import { Ledger, type Notice, replyText, type Verdict } from "../../../src/queue/ledger.ts";
+import { Ledger, type Notice, replyText, toldOf, type Verdict } from "../../../src/queue/ledger.ts";
 import type { AcceptedMessage, QueuedMessage, QueuedRecipient, Wait } from "../../../src/store/types.ts";
 import { gate } from "../server/fixture.ts";
 import { message as accepted } from "../store/fixtures.ts";
@@ -265,6 +265,81 @@ Deno.test("Ledger gives the store a report anew after a try that took its buffer
   assertEquals(sizes.length, 2);
   assert(sizes[0]! > 0 && sizes[0] === sizes[1]);
   assertEquals(world.notices.length, 1);
+});
+
+Deno.test("Ledger records pieces with the outcomes that use them, and again where the store fails", async () => {
+  const world = ledger();
+  const record = world.deliveries.record;
+  const sizes: number[] = [];
+  world.deliveries.record = function (changes) {
+    const { own } = changes.pieces![0]!;
+    sizes.push(own.length);
+    structuredClone(own.buffer, { transfer: [own.buffer as ArrayBuffer] });
+    return record.call(this, changes);
+  };
+  world.deliveries.before.push(failing);
+  const message = queued(7);
+  const [recipient] = message.recipients;
+  const piece = {
+    key: 8,
+    of: 7,
+    place: "1/1",
+    own: new Uint8Array(5),
+    segments: [{ offset: 0, length: 5 }],
+    size: 5,
+    messageId: "",
+  };
+  const expandedTo = [{ recipient: recipient!.recipient, piece: 8 }];
+  const verdicts = [{ ...verdict("expanded", recipient!), expandedTo } as Verdict];
+  const done = world.ledger.settle([{ message, verdicts }], { pieces: [piece] });
+  await settle();
+  await world.clock.advance(250);
+  await done;
+  assertEquals(sizes, [5, 5]);
+  assertEquals(world.deliveries.outcomes.map(({ state, expandedTo }) => [state, expandedTo]), [[
+    "expanded",
+    expandedTo,
+  ]]);
+});
+
+Deno.test("Ledger tells who asked that a list has the message, though no maildrop has", async () => {
+  for (const [list, told] of [["yes", ["delivered"]], ["no", []]] as const) {
+    for (const notify of [["success"], ["failure"]] as const) {
+      const world = ledger();
+      const message = queued(7, { recipients: [{ requests: { notify } }] });
+      const verdicts = [{ ...verdict("expanded", message.recipients[0]!), list } as Verdict];
+      await world.ledger.settle([{ message, verdicts }]);
+      const wanted = notify[0] === "success" ? told : [];
+      assertEquals(world.notices.flat().map(({ action }) => action), [...wanted]);
+    }
+  }
+});
+
+Deno.test("Ledger tells who keeps a list of its members, and the sender of everybody else", async () => {
+  const world = ledger();
+  const requests = { notify: ["failure"] } as const;
+  const message = queued(7, {
+    recipients: [
+      { recipient: "m@y.org", requests, reversePath: "keeper@x.org" },
+      {
+        recipient: "f@y.org",
+        requests: { ...requests, orcpt: "rfc822;a@x.org" },
+        reversePath: "srs+sender@x.org",
+      },
+      { recipient: "n@y.org", requests, reversePath: "keeper@x.org" },
+    ],
+  });
+  const verdicts = message.recipients.map((one) => verdict("failed", one));
+  await world.ledger.settle([{ message, verdicts }]);
+  assertEquals(
+    world.notices.map((group) =>
+      group.map(({ recipient }) => [recipient.recipient, toldOf(message, recipient)])
+    ),
+    [
+      [["m@y.org", "keeper@x.org"], ["n@y.org", "keeper@x.org"]],
+      [["f@y.org", "sender@example.org"]],
+    ],
+  );
 });
 
 Deno.test("Ledger makes a notification again where that failed, and records the outcome without it in the end", async () => {

@@ -73,6 +73,18 @@ Deno.test("composeNotice() gives ENVID and ORCPT back as they came", async () =>
   assert(/Original-Recipient: rfc822; ?Bob@Example\.TEST/.test(text));
 });
 
+Deno.test("composeNotice() writes to who keeps a list, without the sender's name for the envelope", async () => {
+  const { report, text } = await compose({
+    message: {
+      requests: { envid: "QQ314159" },
+      recipients: [{ requests: { notify: ["failure"] }, reversePath: "keeper@example.org" }],
+    },
+  });
+  assertEquals(report.envelope.recipients, ["keeper@example.org"]);
+  assert(/^To: <?keeper@example\.org>?\r$/m.test(text));
+  assert(!text.includes("QQ314159"));
+});
+
 Deno.test("composeNotice() returns all of a small message, the header by RET=HDRS, and no content but for failures", async () => {
   const body = "the body\r\n";
   assertStringIncludes((await compose()).text, body);

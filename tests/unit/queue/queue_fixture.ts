@@ -1,6 +1,7 @@
 /** Parts of a queue to test with: messages, jobs, a store that a test plays. */
 import type { Explain } from "../../../src/queue/courier_types.ts";
-import { type Destination, destinationOf, type Job, type SmtpRoute } from "../../../src/queue/destination.ts";
+import { type Destination, destinationOf, type Job, type OutRoute } from "../../../src/queue/destination.ts";
+import type { Resolved } from "../../../src/queue/dispatcher.ts";
 import type { Verdict } from "../../../src/queue/ledger.ts";
 import type { BackupHop } from "../../../src/routing/route.ts";
 import {
@@ -16,6 +17,19 @@ import {
 } from "../../../src/store/types.ts";
 
 export const START_MS = Date.UTC(2026, 0, 5, 9, 0, 0);
+
+/** A recipient that goes nowhere. */
+export const NOWHERE: Resolved = {
+  accounts: [],
+  forwards: [],
+  list: "no",
+  route: undefined,
+  handling: "whole",
+  problem: "",
+  refusal: undefined,
+};
+
+export type SmtpRoute = Extract<OutRoute, { readonly channel: "smtp" }>;
 
 export interface QueuedOptions extends Partial<Omit<QueuedMessage, "recipients">> {
   readonly recipients?: readonly (Partial<QueuedRecipient> | string)[];

@@ -17,6 +17,7 @@ import { openMemoryStore } from "../../../src/store/memory.ts";
 import { type Deliveries, type MessageHistory, type Store, StoreError } from "../../../src/store/types.ts";
 import { account } from "../store/fixtures.ts";
 import { FakeDns } from "./fake_dns.ts";
+import { NOWHERE } from "./queue_fixture.ts";
 import { SimClock } from "./sim_clock.ts";
 import { SimHost } from "./sim_host.ts";
 
@@ -34,6 +35,16 @@ export interface MailOptions {
   readonly requests?: MessageRequests;
   readonly recipientRequests?: readonly (RecipientRequests | undefined)[];
   readonly body?: string;
+  /** @default "text" */
+  readonly form?: "text" | "sheet";
+}
+
+/** A text and an attachment. */
+export function withSheet(key: number): string {
+  return `Message-ID: <${key}@home.test>\r\nSubject: number ${key}\r\nMIME-Version: 1.0\r\n` +
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\n" +
+    "Content-Type: application/vnd.ms-excel; name=budget.xls\r\nContent-Transfer-Encoding: base64\r\n\r\nAAEC\r\n" +
+    "--b--\r\n";
 }
 
 const ORIGIN: Origin = {
@@ -66,6 +77,10 @@ export class World {
   backup: BackupHop | undefined;
   /** What aliases here stand for. */
   readonly forwards = new Map<string, readonly string[]>();
+  /** Lists here. */
+  readonly lists = new Map<string, { readonly owner: string; readonly members: readonly string[] }>();
+  /** Domains whose mail is broken apart. */
+  readonly apart = new Set<string>();
   readonly nextKey: () => number;
   /** Every message that was put in, by key. */
   readonly sent = new Map<number, MailOptions>();
@@ -112,9 +127,12 @@ export class World {
   /** Puts a message into the queue. */
   async send(options: MailOptions): Promise<number> {
     const key = this.nextKey();
-    const { from = "alice@home.test", to, requests, recipientRequests, body } = options;
+    const { from = "alice@home.test", to, requests, recipientRequests, body, form } = options;
     const lastPart = new TextEncoder().encode(
-      body ?? `Message-ID: <${key}@home.test>\r\nSubject: number ${key}\r\n\r\nhello\r\n`,
+      body ??
+        (form === "sheet"
+          ? withSheet(key)
+          : `Message-ID: <${key}@home.test>\r\nSubject: number ${key}\r\n\r\nhello\r\n`),
     );
     this.sent.set(key, options);
     await this.store.spool.accept({
@@ -166,12 +184,21 @@ export class World {
     const told = `seed ${this.seed}`;
     const accepted = [...this.hosts.values()].flatMap((host) => host.accepted);
     for (const key of this.sent.keys()) {
-      const { recipients } = await this.history(key);
-      for (const { recipient, state } of recipients) {
+      const { recipients, pieces } = await this.history(key);
+      const expected = recipients.map((recipient) => ({
+        ...recipient,
+        place: undefined as string | undefined,
+      }));
+      for (const piece of pieces) {
+        const { pieceOf, recipients } = await this.history(piece);
+        expected.push(...recipients.map((recipient) => ({ ...recipient, place: pieceOf!.place })));
+      }
+      for (const { recipient, state, place } of expected) {
         const copies = accepted.filter(({ content, recipients }) =>
-          content.includes(`<${key}@home.test>`) && recipients.includes(recipient)
+          content.includes(`<${key}@home.test>`) && recipients.includes(recipient) &&
+          /X-EMS-Part: (.*)\r\n/.exec(content)?.[1] === place
         );
-        const where = `${told}, message ${key}, ${recipient}, ${state}`;
+        const where = `${told}, message ${key}, part ${place}, ${recipient}, ${state}`;
         const sure = copies.filter((copy) => copy.told === "yes").length;
         assert(sure <= 1, `${where}: taken ${sure} times though each time it was said`);
         const done = state === "relayed" || state === "handed";
@@ -185,7 +212,9 @@ export class World {
     await this.check();
     const final = ["relayed", "handed", "delivered", "failed", "expanded", "dropped"];
     for (const key of this.sent.keys()) {
-      for (const { recipient, state } of (await this.history(key)).recipients) {
+      const { recipients, pieces } = await this.history(key);
+      const ofPieces = await Promise.all(pieces.map(async (piece) => (await this.history(piece)).recipients));
+      for (const { recipient, state } of [...recipients, ...ofPieces.flat()]) {
         assert(final.includes(state), `seed ${this.seed}, message ${key}: ${recipient} is ${state}`);
       }
     }
@@ -220,11 +249,14 @@ export class World {
       count: () => {},
       readPassword: () => Promise.reject(new Error("no password")),
       content: async ({ key, size }) => {
-        const part = (await store.maildrops.part(key, 0))!;
+        const parts: Uint8Array[] = [];
+        for (let octets = 0; octets < size; octets += parts.at(-1)!.length) {
+          parts.push((await store.maildrops.part(key, parts.length))!);
+        }
         return {
           size,
           parts: async function* () {
-            yield await Promise.resolve(part);
+            for (const part of parts) yield await Promise.resolve(part);
           },
         };
       },
@@ -257,16 +289,21 @@ export class World {
 
   #resolve(address: string): Resolved {
     const [local = "", domain = ""] = address.split("@");
-    const nothing = { accounts: [], forwards: [], route: undefined, problem: "", refusal: undefined };
+    const list = this.lists.get(address);
+    if (list !== undefined) {
+      const forwards = list.members.map((recipient) => ({ recipient, list: { owner: list.owner } }));
+      return { ...NOWHERE, forwards, list: "yes", listOwner: list.owner };
+    }
     const forwards = this.forwards.get(address);
-    if (forwards !== undefined) return { ...nothing, forwards };
+    if (forwards !== undefined) return { ...NOWHERE, forwards: forwards.map((recipient) => ({ recipient })) };
     if (domain === "home.test") {
-      if (local === "alice") return { ...nothing, accounts: [{ id: 1, name: "alice" }] };
-      return { ...nothing, problem: `${address} is nobody here` };
+      if (local === "alice") return { ...NOWHERE, accounts: [{ id: 1, name: "alice", handling: "whole" }] };
+      return { ...NOWHERE, problem: `${address} is nobody here` };
     }
     const backup = this.backup === undefined ? {} : { backup: this.backup };
     return {
-      ...nothing,
+      ...NOWHERE,
+      handling: this.apart.has(domain) ? "apart" : "whole",
       route: {
         channel: "smtp",
         recipient: { local, domain },

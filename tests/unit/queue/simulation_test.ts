@@ -308,6 +308,92 @@ Deno.test("Delivery sends on what an alias stands for, and delivers what is here
   });
 });
 
+Deno.test("Delivery sends a list's mail in its keeper's name, who is told what can't be delivered", async () => {
+  await inWorld(20, async (world) => {
+    const host = world.host("out.test");
+    host.extensions = [...host.extensions, "DSN"];
+    const commands: string[] = [];
+    host.script = ({ command }) => {
+      commands.push(command);
+      return command.includes("<no@") ? "550 5.1.1 nobody of that name" : undefined;
+    };
+    world.lists.set("club@home.test", { owner: "alice@home.test", members: ["x@out.test", "no@out.test"] });
+    const key = await world.send({
+      from: "bob@out.test",
+      to: ["club@home.test"],
+      requests: { envid: "secret", ret: "FULL" },
+      recipientRequests: [{ notify: ["success", "failure"], orcpt: "rfc822;club@home.test" }],
+    });
+    await world.run(MINUTE);
+    assertEquals(await world.states(key), ["expanded", "relayed", "failed"]);
+    const at = commands.findIndex((each) => each.startsWith("MAIL FROM:<alice@"));
+    const ours = commands.slice(at, at + 3).sort();
+    assertEquals(ours.map((each) => each.replace(/ (SIZE|BODY)=\S+/g, "")), [
+      "MAIL FROM:<alice@home.test>",
+      "RCPT TO:<no@out.test> NOTIFY=FAILURE",
+      "RCPT TO:<x@out.test> NOTIFY=FAILURE",
+    ]);
+    // The keeper hears of the failure, and the sender that the list has it.
+    assertEquals((await world.notices()).map(({ action }) => action), ["failed"]);
+    const [told] = host.accepted.filter(({ recipients }) => recipients.includes("bob@out.test"));
+    assertStringIncludes(told!.content, "Action: delivered");
+    assertStringIncludes(told!.content, "Original-Envelope-Id: secret");
+  });
+});
+
+Deno.test("Delivery keeps a list's members apart from others, though its keeper is the sender", async () => {
+  await inWorld(21, async (world) => {
+    const host = world.host("out.test");
+    host.extensions = [...host.extensions, "DSN"];
+    const commands: string[] = [];
+    host.script = ({ command }) => void commands.push(command.replace(/ (SIZE|BODY)=\S+/g, ""));
+    world.lists.set("club@home.test", { owner: "alice@home.test", members: ["x@out.test"] });
+    world.forwards.set("team@home.test", ["y@out.test"]);
+    host.up = false;
+    const requests = { envid: "secret" };
+    const key = await world.send({ to: ["club@home.test", "team@home.test", "z@out.test"], requests });
+    await world.run(MINUTE);
+    host.up = true;
+    await world.run(HOUR);
+    assertEquals((await world.states(key)).sort(), ["expanded", "expanded", "relayed", "relayed", "relayed"]);
+    const ours = commands.filter((each) => /^(MAIL|RCPT)/.test(each));
+    assertEquals(
+      ours.filter((each) => each.startsWith("MAIL")).map((each) => each.includes("ENVID=secret")).sort(),
+      [
+        false,
+        true,
+      ],
+    );
+    const list = ours.findIndex((each) => each === "MAIL FROM:<alice@home.test>");
+    assertEquals(ours[list + 1], "RCPT TO:<x@out.test> NOTIFY=FAILURE");
+  });
+});
+
+Deno.test("Delivery sends each piece of a message by itself, and tells of each", async () => {
+  await inWorld(19, async (world) => {
+    const host = world.host("apart.test");
+    world.host("whole.test");
+    world.apart.add("apart.test");
+    let busy = 1;
+    host.script = ({ command }) => command === "." && busy-- > 0 ? "451 4.3.0 not now" : undefined;
+    const notify = ["success", "failure"] as const;
+    const key = await world.send({
+      to: ["bob@apart.test", "eve@whole.test"],
+      form: "sheet",
+      recipientRequests: [{ notify }],
+    });
+    await world.run(MINUTE);
+    assertEquals(await world.states(key), ["expanded", "relayed"]);
+    const { pieces } = await world.history(key);
+    const states = async () => (await Promise.all(pieces.map((piece) => world.states(piece)))).flat().sort();
+    assertEquals(await states(), ["deferred", "relayed"]);
+    await world.run(HOUR);
+    assertEquals(await states(), ["relayed", "relayed"]);
+    assertEquals((await world.notices()).map(({ action }) => action), ["relayed", "relayed"]);
+    await world.checkEnded();
+  });
+});
+
 Deno.test("Delivery backs off from a host that greets and hangs up", async () => {
   for (const at of ["EHLO", "MAIL"]) {
     await inWorld(16, async (world) => {
@@ -348,6 +434,7 @@ async function chaos(world: World): Promise<void> {
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random.fraction() * items.length)]!;
   const domains = ["a.test", "b.test", "c.test", "d.test"];
   const hosts = domains.map((domain) => world.host(domain));
+  world.apart.add("c.test").add("d.test");
   let calm = false;
   world.storeFails = () => calm || random.fraction() > 0.05 ? "no" : pick(["before", "after"]);
   for (const host of hosts) {
@@ -365,7 +452,7 @@ async function chaos(world: World): Promise<void> {
       { length: 1 + Math.floor(random.fraction() * 4) },
       (_, at) => `u${at}@${pick(domains)}`,
     );
-    await world.send({ to: [...new Set(to)] });
+    await world.send({ to: [...new Set(to)], form: count % 3 === 0 ? "sheet" : "text" });
     await world.run(random.fraction() * 20 * MINUTE);
     for (const host of hosts) if (random.fraction() < 0.1) host.up = !host.up;
     const action = pick([undefined, undefined, "retry", "hold", "release"] as const);

@@ -4,7 +4,8 @@ import { resolve, type Topology } from "../../../src/routing/route.ts";
 import { BUFFER, DIRECT, host, INTRANET } from "./topologies.ts";
 
 const USERS =
-  "Only those who have logged in, the hosts in relay.clients and this system's own aliases may send there.";
+  "Only those who have logged in, the hosts in relay.clients, and this system's own aliases, lists, shadows and " +
+  "forwarding may send there.";
 
 function told(text: string, topology: Topology): readonly string[] {
   const [local, domain] = text.split("@") as [string, string];
@@ -40,8 +41,26 @@ Deno.test("explain() says why a route is taken and what follows", () => {
   ]);
 });
 
+Deno.test("explain() tells of a gateway, and who may use it", () => {
+  const gateways = [
+    { name: "mhs", domain: "mhs.example.org", accept: "users" },
+    { name: "fax", domain: "fax.example", accept: "anyone" },
+  ] as const;
+  for (const topology of [DIRECT, BUFFER, INTRANET]) {
+    assertEquals(told("bob@lab.mhs.example.org", { ...topology, gateways }), [
+      "bob@lab.mhs.example.org is at the gateway mhs.",
+      USERS,
+    ]);
+    assertEquals(
+      told("555@fax.example", { ...topology, gateways })[1],
+      "Anyone may send there through this system.",
+    );
+  }
+});
+
 Deno.test("hopWords() names a next hop", () => {
   assertEquals(hopWords({ kind: "mx", domain: "a.example" }), "the hosts that DNS names for a.example");
+  assertEquals(hopWords({ kind: "gateway", name: "mhs" }), "the gateway mhs");
   assertEquals(hopWords({ kind: "mx", domain: "[192.0.2.1]" }), "the host at [192.0.2.1]");
   const smart = {
     host: "isp.example",

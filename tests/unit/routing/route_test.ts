@@ -23,7 +23,11 @@ function way(text: string, topology: Topology, sender?: string): string {
   if (found.channel === "local") return `${found.rule}: here`;
   if (found.channel === "refused") return `${found.rule}: ${found.reply.code} ${found.reply.enhanced}`;
   const hop = (next: typeof found.hop) =>
-    next.kind === "mx" ? `mx ${next.domain}` : `${next.host.host} ${next.duty}`;
+    next.kind === "mx"
+      ? `mx ${next.domain}`
+      : next.kind === "gateway"
+      ? `gateway ${next.name}`
+      : `${next.host.host} ${next.duty}`;
   const { backup } = found;
   return `${found.rule} (${found.accept}): ${hop(found.hop)}` +
     (backup === undefined ? "" : `, else ${hop(backup.hop)} ${backup.when}`);
@@ -149,6 +153,54 @@ Deno.test("resolve() sends what some senders send outside by their own hosts, bu
   }
 });
 
+const GATEWAYS = [
+  { name: "mhs", domain: "mhs.example.org", accept: "users" },
+  { name: "fax", domain: "fax.example", accept: "anyone" },
+] as const;
+
+Deno.test("resolve() gives a gateway its domain and all below it, in every mode", () => {
+  // Neither a route nor a domain of ours comes before it.
+  const routes = [{ match: ".example.org", host: host("one"), accept: "anyone" }] as const;
+  const senders = [{ match: "news@example.org", host: host("bulk"), accept: "users" }] as const;
+  for (const mode of ALL) {
+    const domains = [...mode.domains, "sales.mhs.example.org"];
+    const topology = { ...mode, gateways: GATEWAYS, routes, senders, domains };
+    assertEquals(way("a@MHS.example.org", topology), "gateways.mhs (users): gateway mhs");
+    assertEquals(
+      way("a@sales.mhs.example.org", topology, "news@example.org"),
+      "gateways.mhs (users): gateway mhs",
+    );
+    assertEquals(way("postmaster@fax.example", topology), "gateways.fax (anyone): gateway fax");
+    // What only ends alike is none of it.
+    assertEquals(way("a@xmhs.example.org", topology), "relay.routes[0] (anyone): one delivers");
+    const other = { ...topology, routes: [] };
+    assertEquals(way("a@myfax.example", other), way("a@myfax.example", mode));
+    assertEquals(way("alice@example.org", other), "our-domains: here");
+  }
+  const refused = route("a@b.example", { ...INTRANET, gateways: GATEWAYS });
+  if (refused.channel !== "refused") throw new Error(refused.channel);
+  assertEquals(
+    refused.reply.lines[0],
+    "a@b.example is outside: this system is on an intranet and delivers only to example.org, plant.example, " +
+      "mhs.example.org, fax.example",
+  );
+});
+
+Deno.test("resolve() sends a notification for a rewritten sender on to a gateway, for anyone", () => {
+  const srs = { domain: "example.org", secret: new Uint8Array(32).fill(7), nowMs: 1_800_000_000_000 };
+  const made = srsForward(address("bob@sales.mhs.example.org"), srs)!;
+  for (const mode of ALL) {
+    const found = resolve(made, { ...mode, gateways: GATEWAYS, srs });
+    assertEquals(found, {
+      channel: "gateway",
+      recipient: { local: "bob", domain: "sales.mhs.example.org" },
+      accept: "anyone",
+      hop: { kind: "gateway", name: "mhs" },
+      rule: "srs",
+    });
+  }
+});
+
 Deno.test("resolve() sends notifications for rewritten senders on to them, for anyone", () => {
   const srs = { domain: "example.org", secret: new Uint8Array(32).fill(7), nowMs: 1_800_000_000_000 };
   const made = srsForward(address("Bob@casisoft.com"), srs)!;
@@ -194,12 +246,14 @@ Deno.test("resolve() gives every recipient a route that explain() can tell, loca
     "x.example.org",
     "[127.0.0.1]",
     "org",
+    "mhs.example.org",
   );
-  const topology = fc.constantFrom(...ALL);
+  const topology = fc.constantFrom(...ALL, ...ALL.map((mode) => ({ ...mode, gateways: GATEWAYS })));
   fc.assert(fc.property(fc.string({ maxLength: 9 }), domain, topology, (local, domain, topology) => {
     const ours = topology.domains.includes(domain.toLowerCase());
     const found = resolve({ local, domain }, topology, { sender: { local, domain } });
-    const outside = topology.mode === "intranet" ? "refused" : "smtp";
+    const isGateway = domain === "mhs.example.org" && topology.gateways !== undefined;
+    const outside = isGateway ? "gateway" : topology.mode === "intranet" ? "refused" : "smtp";
     assertEquals(found.channel, ours ? "local" : outside);
     for (const sentence of explain(found)) assertEquals(/undefined|\[object/.test(sentence), false, sentence);
   }));

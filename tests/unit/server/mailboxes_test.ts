@@ -169,6 +169,25 @@ Deno.test("topologyOf() takes from the configuration what routing has to know", 
       forwarding: "keep",
     },
     queue: { expire: 1000 },
+    gateways: {
+      filedrop: [{
+        name: "mhs",
+        domain: undefined,
+        out: "/o",
+        in: "/i",
+        poll: 1000,
+        attachments: "apart",
+        accept: "users",
+      }],
+      pipe: [{
+        name: "fax",
+        domain: "fax.example",
+        command: ["fax"],
+        timeout: 1000,
+        attachments: "whole",
+        accept: "anyone",
+      }],
+    },
   });
   const secret = new Uint8Array(32);
   assertEquals(topologyOf(config, { srs: secret, nowMs: NOW_MS }), {
@@ -181,6 +200,10 @@ Deno.test("topologyOf() takes from the configuration what routing has to know", 
     senders: [{ match: "news@example.org", host: { host: "bulk", port: 587, ...login }, accept: "users" }],
     unreachableAfterMs: 1000,
     forwarding: "keep",
+    gateways: [
+      { name: "mhs", domain: "mhs.example.org", accept: "users" },
+      { name: "fax", domain: "fax.example", accept: "anyone" },
+    ],
     srs: { domain: "example.org", secret, nowMs: NOW_MS },
   });
   const plain = topologyOf(configOf({ relay: { unreachableAfter: 5, fallback: { host: "isp.example" } } }));

@@ -11,8 +11,10 @@ import type {
   Attempt,
   NewAccount,
   Outcome,
+  Piece,
   QueuedMessage,
   QueueListener,
+  Segment,
   Store,
   Wait,
 } from "../../../src/store/types.ts";
@@ -98,6 +100,7 @@ export interface MessageOptions {
   readonly reversePath?: string;
   readonly origin?: Origin;
   readonly requests?: MessageRequests;
+  readonly segments?: readonly Segment[];
   readonly recipientRequests?: readonly (RecipientRequests | undefined)[];
 }
 
@@ -109,7 +112,10 @@ export function message(key: number, options: MessageOptions = {}): AcceptedMess
   return {
     key,
     lastPart,
-    size: lastPart.length + (options.earlierOctets ?? 0),
+    size: options.segments === undefined
+      ? lastPart.length + (options.earlierOctets ?? 0)
+      : octetsOf(options.segments),
+    ...(options.segments === undefined ? {} : { segments: options.segments }),
     receivedAtMs: options.receivedAtMs ?? 1_000_000 + key,
     envelope: {
       reversePath: options.reversePath ?? "bob@example.net",
@@ -121,6 +127,25 @@ export function message(key: number, options: MessageOptions = {}): AcceptedMess
     origin: options.origin ?? ORIGIN,
     messageId: options.messageId ?? `${key}@example.net`,
   };
+}
+
+function octetsOf(segments: readonly Segment[]): number {
+  return segments.reduce((sum, { length }) => sum + length, 0);
+}
+
+export interface PieceOptions {
+  readonly place?: string;
+  readonly own?: string | Uint8Array;
+  /** @default all of its own octets */
+  readonly segments?: readonly Segment[];
+}
+
+/** A piece of a message. */
+export function pieceOf(of: number, key: number, options: PieceOptions = {}): Piece {
+  const { place = "1/1", own = `X-EMS-Part: ${place}\r\n\r\n` } = options;
+  const octets = typeof own === "string" ? encoder.encode(own) : own;
+  const segments = options.segments ?? [{ offset: 0, length: octets.length }];
+  return { key, of, place, own: octets, segments, size: octetsOf(segments), messageId: `${key}@piece` };
 }
 
 export function account(name: string): NewAccount {
@@ -144,6 +169,19 @@ export function delivered(
     { account, trace: encoder.encode(`Return-Path: <${key}>\r\n`), size }
   ));
   return { key, index, state: "delivered", atMs, detail: "delivered here", deliverTo };
+}
+
+/** The outcome that puts pieces of a message into maildrops. */
+export function deliveredApart(
+  key: number,
+  accounts: readonly AccountId[],
+  options: DeliveryOptions & { readonly pieces: readonly number[] },
+): Outcome {
+  const { size = 100 } = options;
+  const pieces = options.pieces.map((piece) => (
+    { key: piece, trace: encoder.encode(`Return-Path: <${piece}>\r\n`), size }
+  ));
+  return { ...delivered(key, [], options), deliverTo: accounts.map((account) => ({ account, pieces })) };
 }
 
 /** A wait behind example.org, due and to be looked at later. */

@@ -7,7 +7,7 @@ import type {
 } from "../../../src/store/sqlite/operations.ts";
 import { fromWireError, packBatch, toWireError } from "../../../src/store/sqlite/transport.ts";
 import { StoreError } from "../../../src/store/types.ts";
-import { delivered } from "./fixtures.ts";
+import { delivered, deliveredApart, pieceOf } from "./fixtures.ts";
 
 function append(key: number, part: Uint8Array): AppendOperation {
   return { op: "append", key, part };
@@ -40,6 +40,7 @@ Deno.test("packBatch() keeps everything else of an operation, and the caller's o
     op: "record",
     outcomes: [outcome],
     attempts: [],
+    pieces: [],
     reports: [],
     destinations: [],
   };
@@ -60,6 +61,24 @@ Deno.test("packBatch() keeps everything else of an operation, and the caller's o
   assertEquals(structuredClone(operations, { transfer }), [...before, { op: "discard", key: 3 }]);
   assertEquals([record, accept], before);
   assertEquals(packBatch([{ op: "discard", key: 3 }]).transfer, []);
+});
+
+Deno.test("packBatch() takes pieces and what maildrops get of them along", () => {
+  const large = new Uint8Array(100_000).fill(1);
+  const record = (): RecordOperation => ({
+    op: "record",
+    outcomes: [deliveredApart(7, [1, 2], { pieces: [8, 9] }), delivered(7, [3], { index: 1 })],
+    attempts: [],
+    pieces: [pieceOf(7, 8, { own: "a header" }), pieceOf(7, 9, { own: large.slice() })],
+    reports: [],
+    destinations: [],
+  });
+  const { operations, transfer } = packBatch([record()]);
+  assertEquals(transfer.map(({ byteLength }) => byteLength), [
+    8 + 5 * "Return-Path: <7>\r\n".length,
+    100_000,
+  ]);
+  assertEquals(structuredClone(operations, { transfer }), [record()]);
 });
 
 Deno.test("toWireError() and fromWireError() keep a store error's kind", () => {
