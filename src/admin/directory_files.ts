@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { firstDomain } from "../config/names.ts";
 import type { Contact, ContactFile, ContactProblem } from "../contacts/contact.ts";
 import { formatCsv, parseCsv } from "../contacts/csv.ts";
 import { formatLdif, parseLdif } from "../contacts/ldif.ts";
@@ -41,7 +42,7 @@ export function formatOfFile(name: string): FileFormat {
 
 /** Everything but aliases, by name: a file of it. */
 export async function exportContacts(context: AdminContext, format: FileFormat): Promise<string> {
-  const domain = context.config.domains[0] ?? context.config.hostname;
+  const domain = firstDomain(context.config);
   const contacts = (await listEntries(context)).flatMap((view): Contact[] => {
     const { name, displayName, department, phone } = view;
     const common = { name, displayName, department, phone };

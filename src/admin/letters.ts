@@ -15,6 +15,7 @@ import { encodeHex } from "@std/encoding";
 import { CHUNK_OCTETS } from "../base/limits.ts";
 import type { Addressee } from "../gateway/addressees.ts";
 import type { NoteAck, NoteHeader, NotePriority, NoteProblem, Place } from "../gateway/note_types.ts";
+import { firstDomain } from "../config/names.ts";
 import { formatAddress, needsUtf8, parseAddress } from "../mail/address.ts";
 import type { MessageRequests, NotifyEvent, RecipientRequests } from "../mail/envelope.ts";
 import { formatMessageKey, type MessageKey } from "../mail/message_id.ts";
@@ -31,7 +32,7 @@ import { type Account, StoreError } from "../store/types.ts";
 import type { AdminContext } from "./context.ts";
 import { AdminError } from "./error.ts";
 import { commandKeys } from "./keys.ts";
-import { firstDomain, noteError, type NoteSource } from "./notes.ts";
+import { noteError, type NoteSource } from "./notes.ts";
 
 /** Whom a letter goes to. Without a place, the note doesn't name it: the message that is answered does. */
 export interface LetterRecipient extends Omit<Addressee, "place"> {

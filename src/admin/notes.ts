@@ -17,7 +17,7 @@ import { formatNoteProblem } from "../gateway/note_error.ts";
 import type { Note, NoteProblem } from "../gateway/note_types.ts";
 import { NOTE_OCTETS } from "../base/limits.ts";
 import { utf8 } from "../base/bytes.ts";
-import type { Config } from "../config/config.ts";
+import { firstDomain } from "../config/names.ts";
 import { gatewayDomains } from "../server/mailboxes.ts";
 import type { Account, Named } from "../store/types.ts";
 import type { AdminContext } from "./context.ts";
@@ -73,11 +73,6 @@ async function addresseeOptions(
     plus: config.accounts.plusAddressing,
     limit: config.limits.recipients,
   };
-}
-
-/** The domain that names here are at. */
-export function firstDomain({ domains, hostname }: Config): string {
-  return domains[0] ?? hostname;
 }
 
 async function lookUp({ store }: AdminContext, step: AddresseeLookUp): Promise<Listed[]> {

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { systemClock } from "../base/clock.ts";
 import { systemRandom } from "../base/random.ts";
 import type { Config } from "../config/config.ts";
+import { firstDomain } from "../config/names.ts";
 import { signMessage } from "../dkim/sign.ts";
 import { handlingFor, type Receiver } from "../gateway/handling.ts";
 import { formatAddress, parseAddress } from "../mail/address.ts";
@@ -76,7 +77,7 @@ export async function startDelivery(
     clock: systemClock,
     random: systemRandom,
     hostname: config().hostname,
-    contact: `postmaster@${ownDomain(config())}`,
+    contact: `postmaster@${firstDomain(config())}`,
     // On an intranet nobody outside is told anything.
     enabled: () => config().tls.reports && config().relay.mode !== "intranet",
     nextKey,
@@ -138,15 +139,11 @@ export async function startDelivery(
   };
 }
 
-function ownDomain(config: Config): string {
-  return config.domains[0] ?? config.hostname;
-}
-
 function deliverySettings(config: Config): DeliverySettings {
   const { queue, relay, hostname } = config;
   return {
     hostname,
-    domain: ownDomain(config),
+    domain: firstDomain(config),
     retryMs: queue.retry,
     expireMs: queue.expire,
     delayNoticeMs: queue.delayNotice,

@@ -7,6 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { stat } from "node:fs/promises";
 import { systemClock } from "../base/clock.ts";
 import type { Config } from "../config/config.ts";
+import { firstDomain, gatewayDomain } from "../config/names.ts";
 import type { MessageKey } from "../mail/message_id.ts";
 import type { Connect } from "../queue/courier_types.ts";
 import { gatewayConnect, type GatewayOptions } from "../queue/gateways/courier.ts";
@@ -75,18 +76,6 @@ export function connectThrough(
 ): Connect {
   return (destination, signal) =>
     destination.hop.kind === "gateway" ? gateways(destination, signal) : smtp(destination, signal);
-}
-
-function firstDomain({ domains, hostname }: Config): string {
-  return domains[0] ?? hostname;
-}
-
-/** What a gateway's addresses end in here. */
-export function gatewayDomain(
-  gateway: { readonly name: string; readonly domain: string | undefined },
-  config: Config,
-): string {
-  return gateway.domain ?? `${gateway.name}.${firstDomain(config)}`;
 }
 
 /** A gateway that mail goes out by; undefined where none has that name. */

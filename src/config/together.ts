@@ -9,6 +9,7 @@ import { normalize } from "node:path";
 import type { Config } from "./config.ts";
 import type { Fault, ListenAddress } from "./kinds.ts";
 import type { Path } from "./locate.ts";
+import { gatewayDomain } from "./names.ts";
 import type { Report } from "./schema.ts";
 
 /** Reports what doesn't go together. */
@@ -128,7 +129,7 @@ function checkGateways(config: Config, report: Report): void {
     const whose = `gateways.${path[1]}[${path[2]}]`;
     checkGatewayName(gateway.name, names.get(gateway.name), (fault) => report(path, fault));
     names.set(gateway.name, whose);
-    const domain = gateway.domain ?? `${gateway.name}.${config.domains[0] ?? config.hostname}`;
+    const domain = gatewayDomain(gateway, config);
     checkGatewayDomain(domain, { config, others: domains }, (fault) => report(path, fault));
     domains.push({ domain, whose });
   }

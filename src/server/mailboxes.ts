@@ -13,6 +13,7 @@ import { type Reply, reply } from "../mail/reply.ts";
 import { Expansion, type ExpansionProblem, type Forward, type Found } from "../routing/expand.ts";
 import type { GatewayDomain, RelayHost, Route, Topology } from "../routing/route.ts";
 import type { Config } from "../config/config.ts";
+import { firstDomain, gatewayDomain } from "../config/names.ts";
 import * as replies from "../smtp/replies.ts";
 import type { Account, Directory, Maildrops, Named } from "../store/types.ts";
 import type { ServerContext, Service } from "./context.ts";
@@ -60,13 +61,9 @@ export function gatewayDomains(config: Config): readonly GatewayDomain[] {
   const { filedrop, pipe } = config.gateways;
   return [...filedrop, ...pipe].map(({ name, domain, accept }) => ({
     name,
-    domain: domain ?? `${name}.${firstDomain(config)}`,
+    domain: gatewayDomain({ name, domain }, config),
     accept,
   }));
-}
-
-function firstDomain({ domains, hostname }: Config): string {
-  return domains[0] ?? hostname;
 }
 
 function relayHost(
