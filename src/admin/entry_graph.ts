@@ -216,7 +216,11 @@ export function parseDestination(text: string, { config }: Pick<AdminContext, "c
   const meant = nearest(name, names);
   throw usageError(
     `there is no gateway '${printableLine(gateway)}'`,
-    meant === undefined ? `there are ${names.join(", ")}` : `did you mean /${meant.toUpperCase()}?`,
+    meant !== undefined
+      ? `did you mean /${meant.toUpperCase()}?`
+      : names.length === 1
+      ? "SMTP is the only one that is configured"
+      : `there are ${names.join(", ")}`,
   );
 }
 

@@ -82,8 +82,11 @@ export function stateSentence(facts: StateFacts): string {
         ? `delivered to ${recipient}${why}`
         : `delivered to ${recipient}, into the maildrop of ${andList(accounts)}${why}`;
     case "expanded":
-      if (accounts.length + facts.becameWhom.length > 0) {
-        return `${recipient} became ${becameWhat(facts)}${why}`;
+      if (facts.becameWhom.length > 0) return `${recipient} became ${becameWhat(facts)}${why}`;
+      if (accounts.length > 0) {
+        return `mail for ${recipient} is in the maildrop of ${
+          andList(accounts)
+        }, and went to others who were recipients already${why}`;
       }
       return `mail for ${recipient} went on${why || " to others who were recipients already"}`;
   }

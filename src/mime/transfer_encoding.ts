@@ -161,7 +161,8 @@ function decodeLines(
   let at = 0;
   while (at < body.length) {
     const octet = body[at]!;
-    if (octet !== EQUALS && octet !== SPACE && octet !== TAB) {
+    // Most octets stand for themselves, and so does a blank between two words.
+    if (octet !== EQUALS && ((octet !== SPACE && octet !== TAB) || body[at + 1]! > SPACE)) {
       out[length++] = octet;
       at++;
       continue;

@@ -21,7 +21,8 @@ export interface Part {
 /** A part of text: as it is where any mail system would carry it, otherwise quoted-printable. Its lines end with CRLF or LF. */
 export function textPart(type: string, octets: Uint8Array): Part {
   const lines = withCrlf(octets);
-  if (isAscii(lines) && !isWide(lines)) {
+  // RFC 2045 2.7: without an encoding, NUL is not allowed.
+  if (isAscii(lines) && !lines.includes(0) && !isWide(lines)) {
     return { fields: [`Content-Type: ${type}\r\n`], body: lines };
   }
   return {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { until } from "../harness.ts";
 
 export interface SinkOptions {
@@ -25,6 +26,8 @@ export interface Sink {
   messages(): Promise<string[]>;
   /** Waits until there are `count` of them, and fails where there are more. */
   until(count: number): Promise<string[]>;
+  /** The same in octets, each as one character, lines ending with CRLF again, and without the line end that smtp-sink adds. */
+  untilOctets(count: number): Promise<string[]>;
   stop(): Promise<void>;
 }
 
@@ -81,13 +84,18 @@ class SmtpSink implements Sink {
   }
 
   async messages(): Promise<string[]> {
+    return await Promise.all(this.#whole().map((name) => Deno.readTextFile(name)));
+  }
+
+  /** The files of messages that arrived whole, oldest first. */
+  #whole(): string[] {
     const names = [...Deno.readDirSync(this.#folder)].map(({ name }) => `${this.#folder}/${name}`);
     // Looked at after the names: a file that is open now was not whole then.
     const unfinished = this.#isStopped ? new Set() : openFiles(this.#child.pid);
     const whole = names.filter((name) => !unfinished.has(name));
     const dated = whole.map((name) => ({ name, at: Deno.statSync(name).mtime?.getTime() ?? 0 }));
     dated.sort((a, b) => a.at - b.at);
-    return await Promise.all(dated.map(({ name }) => Deno.readTextFile(name)));
+    return dated.map(({ name }) => name);
   }
 
   async until(count: number): Promise<string[]> {
@@ -98,6 +106,14 @@ class SmtpSink implements Sink {
       return texts.length === count;
     });
     return texts;
+  }
+
+  async untilOctets(count: number): Promise<string[]> {
+    await this.until(count);
+    const files = await Promise.all(this.#whole().map((name) => Deno.readFile(name)));
+    return files.map((octets) =>
+      Buffer.from(octets).toString("latin1").replace(/\n$/, "").replaceAll("\n", "\r\n")
+    );
   }
 
   async stop(): Promise<void> {

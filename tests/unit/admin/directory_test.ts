@@ -57,6 +57,14 @@ Deno.test("addShadow() refuses what can't be a destination", async () => {
   const add = (to: string) => refusal(directory.addShadow(context, { name: "x", to }));
   assertEquals(await add("/MSH carol@sales"), "there is no gateway 'MSH'; did you mean /MHS?");
   assertEquals(await add("/FAX 1234"), "there is no gateway 'FAX'; there are smtp, mhs");
+  const alone = {
+    ...context,
+    config: { ...context.config, gateways: { ...context.config.gateways, filedrop: [], pipe: [] } },
+  };
+  assertEquals(
+    await refusal(directory.addShadow(alone, { name: "x", to: "/FAX 1234" })),
+    "there is no gateway 'FAX'; SMTP is the only one that is configured",
+  );
   assertEquals(await add("/MHS"), "'/MHS' names nobody; write it as /MHS user@somewhere");
   assertMatch(await add("bob"), /^'bob' has no @/);
   assertMatch(await add("bob@example.org"), /^bob@example.org is of this system; /);

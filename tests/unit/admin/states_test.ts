@@ -33,6 +33,10 @@ Deno.test("stateSentence() says what became of a recipient, with and without a r
     ],
     [{ ...facts, state: "expanded", becameWhom: ["a@b.example"] }, "bob@example.net became a@b.example"],
     [
+      { ...facts, state: "expanded", accounts: ["alice", "bob"] },
+      "mail for bob@example.net is in the maildrop of alice and bob, and went to others who were recipients already",
+    ],
+    [
       { ...facts, state: "expanded", becameWhom: ["a@b.example", "c@d.example"], accounts: ["alice"] },
       "bob@example.net became 2 recipients: a@b.example and c@d.example; and it is in the maildrop of alice",
     ],

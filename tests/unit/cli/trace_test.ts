@@ -20,3 +20,12 @@ Deno.test("piecesTexts() and receivedText() tell how a message and its pieces be
       "with that: emsmail trace 06jwx6kv0f",
   );
 });
+
+Deno.test("receivedText() knows mail that came by no connection", async () => {
+  const context = await withUsers("alice");
+  const id = await deliver(context.store, context.clock, { to: "alice", text: "x\r\n" });
+  const [message] = await traceMessage(context, id);
+  const here = { ...message!, client: "", helo: "mail.example.org" };
+  assertEquals(receivedText({ ...here, account: "bob" }), "written here by bob");
+  assertEquals(receivedText({ ...here, helo: "mhs", account: null }), "taken from the gateway mhs");
+});

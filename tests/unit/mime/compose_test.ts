@@ -59,6 +59,10 @@ Deno.test("compose() encodes what is not ASCII, and text that is too wide", () =
   assertEquals(readableText(fromLatin1(message)).text.trimEnd(), `Schön.\n${"x".repeat(2000)}`);
 });
 
+Deno.test("compose() encodes a text that holds NUL", () => {
+  assertMatch(text({ text: "a\u0000b\n" }), /quoted-printable\r\n\r\na=00b\r\n$/);
+});
+
 Deno.test("compose() names those it goes to, and folds long lists", () => {
   const to = Array.from({ length: 20 }, (_, i) => ({ name: `User, ${i}`, address: `user${i}@example.org` }));
   const message = text({ to, cc: [{ name: 'A "B" C', address: "abc@example.org" }] });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { utf8 } from "../../../src/base/bytes.ts";
-import { parseParameterised } from "../../../src/mime/parameters.ts";
+import { parseParameterised, rawParameter } from "../../../src/mime/parameters.ts";
 
 function parse(text: string): [string, Record<string, string>] {
   const { value, parameters } = parseParameterised(text);
@@ -58,4 +58,25 @@ Deno.test("parseParameterised() never fails, and is quick on hostile text", () =
     parseParameterised(piece.repeat(80_000));
   }
   assertEquals(performance.now() - begun < 3000, true);
+});
+
+Deno.test("parseParameterised() passes comments over, and keeps parentheses in names", () => {
+  assertEquals(parse("(one) text/plain (a; b); charset=us-ascii (Plain text)"), ["text/plain", {
+    charset: "us-ascii",
+  }]);
+  assertEquals(parse("a; filename=report (1).pdf")[1].filename, "report (1).pdf");
+});
+
+Deno.test("parseParameterised() reads a path of Windows, and an encoded word in sections", () => {
+  assertEquals(parse('a; filename="C:\\Users\\a.xls"')[1].filename, "C:\\Users\\a.xls");
+  assertEquals(parse('a; n*0="=?UTF-8?B?w6"; n*1="ku?="')[1].n, "é.");
+});
+
+Deno.test("rawParameter() gives octets as they stand", () => {
+  assertEquals(
+    rawParameter(' multipart/mixed;\r\n boundary="=?utf-8?Q?x?=\xe9"', "boundary"),
+    "=?utf-8?Q?x?=\xe9",
+  );
+  assertEquals(rawParameter("a; b*0*=utf-8''%C3; b*1=%A9", "b"), "\xc3%A9");
+  assertEquals(rawParameter("a", "b"), "");
 });

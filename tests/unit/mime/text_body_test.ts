@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { concat, fromLatin1, utf8 } from "../../../src/base/bytes.ts";
-import { readableText } from "../../../src/mime/text_body.ts";
+import { attachmentsIn, readableText } from "../../../src/mime/text_body.ts";
+import { scan } from "./structure_invariants.ts";
 
 const read = (...lines: string[]) => readableText(utf8(lines.join("\r\n")));
 
@@ -182,4 +183,14 @@ Deno.test("readableText() is quick on hostile messages", () => {
     readableText(utf8("Content-Transfer-Encoding: quoted-printable\n\n" + piece.repeat(100_000) + "x"));
   }
   assertEquals(performance.now() - begun < 6000, true, `${performance.now() - begun} ms`);
+});
+
+Deno.test("attachmentsIn() finds the same attachments without the message", () => {
+  const message = utf8(
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n" +
+      "--b\r\nContent-Type: a/b; name=x.bin\r\nContent-Transfer-Encoding: base64\r\n\r\nYWJj\r\n--b--",
+  );
+  const [place] = attachmentsIn(scan(message, 5));
+  assertEquals({ ...place, octets: 3 }, readableText(message).attachments[0]);
+  assertEquals(place!.name, "x.bin");
 });
