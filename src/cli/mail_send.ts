@@ -5,13 +5,14 @@
  */
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { AdminError, usageError } from "../admin/error.ts";
+import { usageError } from "../admin/error.ts";
 import { forwardMail } from "../admin/forward.ts";
 import type { RecipientView, SentMail } from "../admin/letters.ts";
 import { replyNote, replyTo } from "../admin/reply.ts";
 import { type AttachedFile, sendNote } from "../admin/send.ts";
 import { printableLine } from "../base/printable.ts";
 import { withStore } from "./context.ts";
+import { unreadable } from "./files.ts";
 import { type Io, json } from "./io.ts";
 import { editNote, noteOfWords, readNote } from "./note_input.ts";
 import type { Options } from "./program.ts";
@@ -101,7 +102,7 @@ async function attachedFiles(options: Options): Promise<AttachedFile[]> {
     try {
       files.push({ name: basename(name), octets: await readFile(name) });
     } catch (error) {
-      throw new AdminError(`can't attach ${name}: ${(error as Error).message}`);
+      throw unreadable(name, error);
     }
   }
   return files;

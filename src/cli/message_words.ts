@@ -35,6 +35,10 @@ export function receivedText(message: MessageTrace): string {
   }
   if (made === "notification") return "made here, to tell a sender what became of a message";
   if (made === "report") return "made here, as a daily report of TLS sessions";
+  // What came by no connection was written here, or taken out of a gateway's folder.
+  if (client === "") {
+    return account === null ? `taken from the gateway ${helo}` : `written here by ${account}`;
+  }
   const who = account === null ? "nobody logged in" : `logged in as ${account}`;
   return `received from ${client} (calls itself ${helo}) by ${protocol}, ${tls ?? "without TLS"}, ${who}`;
 }

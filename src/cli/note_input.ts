@@ -15,6 +15,7 @@ import { AdminError } from "../admin/error.ts";
 import type { NoteSource } from "../admin/notes.ts";
 import { concat, decodeUtf8 } from "../base/bytes.ts";
 import { NOTE_OCTETS } from "../base/limits.ts";
+import { unreadable } from "./files.ts";
 import type { Io } from "./io.ts";
 import type { Options } from "./program.ts";
 import { canAsk } from "./prompt.ts";
@@ -30,15 +31,17 @@ export async function readNote(io: Io, options: Options): Promise<NoteSource> {
 async function readText(stream: AsyncIterable<Uint8Array>, name: string): Promise<string> {
   const parts: Uint8Array[] = [];
   let octets = 0;
-  for await (const part of stream) {
-    octets += part.length;
-    if (octets > NOTE_OCTETS) {
-      throw new AdminError(
-        `${name} has more than ${NOTE_OCTETS} octets`,
-        "attach what is long with --attach",
-      );
+  try {
+    for await (const part of stream) {
+      octets += part.length;
+      if (octets > NOTE_OCTETS) break;
+      parts.push(part);
     }
-    parts.push(part);
+  } catch (error) {
+    throw unreadable(name, error);
+  }
+  if (octets > NOTE_OCTETS) {
+    throw new AdminError(`${name} has more than ${NOTE_OCTETS} octets`, "attach what is long with --attach");
   }
   const text = decodeUtf8(concat(parts));
   if (text === undefined) {

@@ -10,6 +10,7 @@ import { AdminError, usageError } from "../admin/error.ts";
 import * as reports from "../admin/reports.ts";
 import { printableLine } from "../base/printable.ts";
 import { withStore } from "./context.ts";
+import { unreadable } from "./files.ts";
 import { bold, type Io, json } from "./io.ts";
 import type { Options } from "./program.ts";
 import { formatTable } from "./table.ts";
@@ -164,13 +165,7 @@ async function* readOctets(file: string): AsyncGenerator<Uint8Array> {
   try {
     for await (const part of source) yield part as Uint8Array;
   } catch (error) {
-    const { code, message } = error as { readonly code?: string; readonly message: string };
-    throw new AdminError(
-      code === "ENOENT"
-        ? `there is no file ${printableLine(file)}`
-        : `can't read ${printableLine(file)}: ${message}`,
-      "name a file that this user may read",
-    );
+    throw unreadable(file, error);
   }
 }
 

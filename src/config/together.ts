@@ -142,7 +142,7 @@ function checkGateways(config: Config, report: Report): void {
       must: `is '${standard}', which no gateway is called`,
       reason: names.size === 0
         ? "use smtp, or add a gateway of that name under gateways.filedrop or gateways.pipe"
-        : `use ${["smtp", ...names.keys()].join(" or ")}`,
+        : `use ${[...new Set(["smtp", ...names.keys()])].join(" or ")}`,
     });
   }
 }

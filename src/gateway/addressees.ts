@@ -338,10 +338,10 @@ function realEntries(entries: readonly Listed[]): Listed[] {
   return entries.filter(({ name }) => !name.startsWith("@"));
 }
 
-/** A name with blanks as a local part has it: `"John Doe"@sales`. */
+/** A name with blanks as a local part has it: `"John Doe"@sales`. A second @ is a mistake, and stays one. */
 function quotedWhereNeeded(text: string): string {
   const at = text.lastIndexOf("@");
   const local = at < 0 ? text : text.slice(0, at);
-  if (typeof parseLocalPart(local) === "string") return text;
+  if (typeof parseLocalPart(local) === "string" || local.includes("@")) return text;
   return formatAddress({ local, domain: "" }) + (at < 0 ? "" : text.slice(at));
 }

@@ -147,7 +147,11 @@ function readCommand(line: NoteLine, { draft, seen, gateways, tell }: Around): v
   const written = line.text.slice(from, to);
   const name = match[1]!.toUpperCase();
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
-  if (command === undefined) return tell(placeOf(line, from, to), ...unknownWords(written, name));
+  if (command === undefined) {
+    const isGateway = gateways.includes(name.toLowerCase());
+    const words = isGateway ? gatewayWords(written) : unknownWords(written, name);
+    return tell(placeOf(line, from, to), ...words);
+  }
   if (line.text.length > NOTE_LINE_CHARACTERS) {
     const hint = `${NOTE_LINE_CHARACTERS} is the most; several ${written} lines add up`;
     return tell(placeOf(line, from, to), `this line has ${line.text.length} characters`, hint);
@@ -169,6 +173,11 @@ function readCommand(line: NoteLine, { draft, seen, gateways, tell }: Around): v
     seen.set(name, line.number);
   }
   command.read({ line, written, from: to, draft, gateways, tell });
+}
+
+/** What to say of a gateway where a command has to be. */
+function gatewayWords(written: string): [message: string, hint: string] {
+  return [`${written} is a gateway, and no command`, `write a command before it: /TO ${written} name@place`];
 }
 
 /** What to say of a command that there isn't. */

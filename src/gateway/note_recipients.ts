@@ -32,6 +32,9 @@ export interface RecipientsOptions {
   readonly tell: TellProblem;
 }
 
+/** Commands of a note, as a gateway's name is written. */
+const COMMAND = /^(?:to|cc|bcc|subject|report|priority|ack)$/i;
+
 interface Gateway {
   readonly name: string;
   readonly from: number;
@@ -85,19 +88,26 @@ class Reader {
     const to = this.#endOfWord(from);
     const written = this.#line.text.slice(from + 1, to);
     const name = written.toLowerCase();
-    if (!this.#options.gateways.includes(name)) {
-      const known = this.#options.gateways.map((each) => `/${each.toUpperCase()}`);
-      const guess = nearest(name, this.#options.gateways);
-      const hint = guess === undefined
-        ? `gateways of this system: ${known.join(", ")}`
-        : `did you mean /${guess.toUpperCase()}?`;
+    const isKnown = this.#options.gateways.includes(name);
+    if (!isKnown) {
       const message = name === ""
         ? "a gateway's name is missing behind the /"
         : `there is no gateway /${written}`;
-      this.#tell(from, to, message, hint);
+      this.#tell(from, to, message, this.#gatewayHint(written));
     }
-    this.#gateway = { name, from, to, used: "no" };
+    // Who stands behind one that there isn't is asked when there is one.
+    this.#gateway = { name, from, to, used: isKnown ? "no" : "yes" };
     return to;
+  }
+
+  /** What to say of a gateway that there isn't. */
+  #gatewayHint(written: string): string {
+    const { gateways } = this.#options;
+    if (COMMAND.test(written)) return `/${written} is a command: begin a new line with it`;
+    const guess = nearest(written.toLowerCase(), gateways);
+    return guess === undefined
+      ? `gateways of this system: ${gateways.map((each) => `/${each.toUpperCase()}`).join(", ")}`
+      : `did you mean /${guess.toUpperCase()}?`;
   }
 
   #endGateway(): void {

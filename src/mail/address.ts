@@ -80,6 +80,7 @@ export function parseLocalPart(text: string): string | AddressError {
     const quoted = QUOTED.exec(text);
     if (quoted !== null) return quoted[1]!.replace(/\\(.)/g, "$1");
   }
+  if (text === "") return { error: "nothing stands before the @" };
   return { error: `'${text}' can't stand before the @: use letters, digits and .-_+, or quote it` };
 }
 

@@ -104,8 +104,8 @@ export interface Directory {
   /** @throws {StoreError} `missing` */
   changeAccount(name: string, changes: AccountChanges): Promise<Account>;
   /**
-   * Removes the account, its maildrop and nicknames, and it from every alias and list (an alias left without target goes
-   * too, a list stays, without owner if that was it). @throws {StoreError} `missing`
+   * Removes the account, its maildrop and nicknames, and it from every alias, list, forwarding and report's readers (an
+   * alias or forwarding left without target goes too, a list stays, without owner if that was it). @throws {StoreError} `missing`
    */
   removeAccount(name: string): Promise<void>;
   aliases(): Promise<Alias[]>;

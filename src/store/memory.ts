@@ -87,6 +87,7 @@ class MemoryStore implements Store {
         this.#remove(id, [...this.#entries.get(id)!.keys()]);
         this.#entries.delete(id);
       },
+      forgotten: (name) => this.reports.forget(name),
     });
     this.entries = this.directory.entries;
     this.spool = {

@@ -35,6 +35,8 @@ import type {
 export interface AccountHooks {
   added(id: AccountId): void;
   removed(id: AccountId): void;
+  /** Nobody has the name any more. */
+  forgotten(name: string): void;
 }
 
 export class MemoryDirectory implements Directory {
@@ -205,7 +207,7 @@ export class MemoryDirectory implements Directory {
     this.#nicknames.set(account, nicknames);
   }
 
-  /** Takes the name out of every alias and list. */
+  /** Takes the name out of all that names it. */
   #forget(name: string): void {
     const others = (names: readonly string[]) => names.filter((other) => other !== name);
     for (const named of [...this.#named.values()]) {
@@ -219,8 +221,14 @@ export class MemoryDirectory implements Directory {
         const kept = owner === undefined || owner === name ? {} : { owner };
         const members = others(list.members);
         this.#named.set(list.name, { kind: "list", list: { ...list, ...kept, members } });
+      } else if (named.kind === "account" && named.account.forward?.to.includes(name)) {
+        const { forward, ...account } = named.account;
+        const to = others(forward.to);
+        const kept = to.length === 0 ? {} : { forward: { ...forward, to } };
+        this.#named.set(account.name, { kind: "account", account: { ...account, ...kept } });
       }
     }
+    this.#hooks.forgotten(name);
   }
 
   /** @throws {StoreError} `exists` where anything but one of the kind has the name */

@@ -34,6 +34,20 @@ export class MemoryReports implements Reports {
     );
   }
 
+  /** Nobody has the name any more. */
+  forget(name: string): void {
+    for (const [reportName, { versions, newest }] of this.#reports) {
+      const kept = versions.map((report): Report => ({
+        ...report,
+        owner: report.owner === name ? "" : report.owner,
+        readers: report.readers === "everyone"
+          ? report.readers
+          : report.readers.filter((reader) => reader !== name),
+      }));
+      this.#reports.set(reportName, { versions: kept, newest });
+    }
+  }
+
   put(report: Omit<Report, "version">): Promise<Report> {
     const { bodies, change, isMessage, used } = this.#hooks;
     return change(() => {

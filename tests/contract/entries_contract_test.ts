@@ -300,6 +300,17 @@ contract("whoever is removed leaves every alias and list", async (store) => {
   await assertStoreError(store.directory.removeAccount("gone"), "missing");
 });
 
+contract("who is gone is in nobody's forwarding", async (store) => {
+  const forward = (to: string[]) => ({ forward: { to, keep: false } });
+  await store.directory.addAccount(account("gone"));
+  await store.directory.addAccount({ ...account("one"), ...forward(["gone"]) });
+  await store.directory.addAccount({ ...account("two"), ...forward(["x@elsewhere.test", "gone", "one"]) });
+  await store.directory.removeAccount("gone");
+  assertEquals((await store.directory.account("one"))!.forward, undefined);
+  const two = await store.directory.account("two");
+  assertEquals(two!.forward, { to: ["x@elsewhere.test", "one"], keep: false });
+});
+
 contract("set-nickname makes, replaces and removes a user's nickname", async (store) => {
   const alice = await store.directory.addAccount(account("alice"));
   const bob = await store.directory.addAccount(account("bob"));

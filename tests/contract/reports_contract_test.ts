@@ -93,6 +93,24 @@ contract("remove() takes versions out, and their numbers aren't used again", asy
   assertEquals(await store.history.newestKey(), 5, "a key is never used again");
 });
 
+contract("who is gone owns and reads no report, whoever has the name next", async (store) => {
+  const account = (name: string) => ({
+    name,
+    pop3: "Y" as const,
+    sendAsAny: false,
+    passwordHash: "",
+    scramVerifier: "",
+    createdAtMs: 1,
+  });
+  await store.directory.addAccount(account("ann"));
+  await store.reports.put(report("OWN", await content(store, 1, "x"), { readers: ["ann", "bob"] }));
+  await store.reports.put(report("OPEN", await content(store, 2, "x")));
+  await store.reports.put(report("OTHER", await content(store, 3, "x"), { owner: "bob", readers: ["eve"] }));
+  await store.directory.removeAccount("ann");
+  const seen = (await store.reports.list()).map(({ name, owner, readers }) => [name, owner, readers]);
+  assertEquals(seen, [["OPEN", "", "everyone"], ["OTHER", "bob", ["eve"]], ["OWN", "", ["bob"]]]);
+});
+
 contract("mail holds a stretch of a report's content, and keeps it", async (store) => {
   const text = await content(store, 1, "cmVwb3J0\r\n");
   await store.reports.put(

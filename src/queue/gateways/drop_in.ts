@@ -5,7 +5,8 @@
  * once (written under another and renamed).
  *
  * Guarantees: a message is neither lost nor taken twice, wherever a crash comes between. What can't be taken goes to the folder
- * `bad` with a text file `X.error` that says the line, what is wrong and what would be right. Whoever writes into the folder
+ * `bad` with a text file `X.error` that says the line, what is wrong and what would be right; a later one of the same
+ * name is `X.2` there, and so on. Whoever writes into the folder
  * reaches people here, their shadows and lists included, and nobody else; its senders are addresses of the gateway alone.
  *
  * States of a pair:
@@ -311,7 +312,7 @@ export class DropIn {
     await files.sync(gateway.in);
   }
 
-  /** Puts a pair aside; a later one of the same name takes its place there. */
+  /** Puts a pair aside, where earlier ones keep their names. */
   async #refuse(pair: Pair, { line, message }: BadDrop): Promise<"left"> {
     const { gateway, stem, headName } = pair;
     const { files } = this.#options;
@@ -321,13 +322,22 @@ export class DropIn {
       const head = await this.#head(pair).catch(() => undefined);
       const bodyName = head?.body ?? await this.#bodyName(pair);
       await files.makeFolder(bad);
-      const isBodyThere = await files.size(join(gateway.in, bodyName)) !== undefined;
+      const isBodyThere = !HEAD.test(bodyName) && !CLAIMED.test(bodyName) &&
+        await files.size(join(gateway.in, bodyName)) !== undefined;
+      const taken = new Set(await files.list(bad));
+      const aside = asideNames({ stem, bodyName, isBodyThere, taken });
       // A crash may have moved the body before the head: why it is there was written then.
-      const isHalfMoved = !isBodyThere && await files.size(join(bad, bodyName)) !== undefined &&
-        await files.size(join(bad, `${stem}.error`)) !== undefined;
-      if (!isHalfMoved) await files.write(join(bad, `${stem}.error`), errorFile(`${where}: ${message}\n`));
-      if (isBodyThere) await files.rename(join(gateway.in, bodyName), join(bad, bodyName));
-      await files.rename(join(gateway.in, headName), join(bad, `${stem}.head`));
+      const isHalfMoved = !isBodyThere && taken.has(aside.body) && taken.has(aside.error);
+      if (!isHalfMoved) {
+        const renamed = aside.number === 1
+          ? ""
+          : `Kept as ${aside.head}${
+            isBodyThere ? ` and ${aside.body}` : ""
+          }: ${stem}.head is an earlier one.\n`;
+        await files.write(join(bad, aside.error), errorFile(`${where}: ${message}\n${renamed}`));
+      }
+      if (isBodyThere) await files.rename(join(gateway.in, bodyName), join(bad, aside.body));
+      await files.rename(join(gateway.in, headName), join(bad, aside.head));
       await files.sync(bad);
       await files.sync(gateway.in);
       log.warn("a message in a folder was refused", { gateway: gateway.name, file: where, reason: message });
@@ -351,6 +361,25 @@ export class DropIn {
         if (path.startsWith(join(folder, "/")) && !paths.has(path)) memory.delete(path);
       }
     }
+  }
+}
+
+/** Names in the folder of bad ones that no earlier pair has: those the files had, or with a number behind the stem. */
+function asideNames({ stem, bodyName, isBodyThere, taken }: {
+  readonly stem: string;
+  readonly bodyName: string;
+  readonly isBodyThere: boolean;
+  readonly taken: ReadonlySet<string>;
+}): { readonly number: number; readonly head: string; readonly body: string; readonly error: string } {
+  for (let number = 1;; number++) {
+    const numbered = number === 1 ? "" : `.${number}`;
+    const head = `${stem}${numbered}.head`;
+    const body = bodyName.startsWith(`${stem}.`)
+      ? `${stem}${numbered}${bodyName.slice(stem.length)}`
+      : `${bodyName}${numbered}`;
+    // An error file alone has no message beside it, or is this one's, written before a crash.
+    if (taken.has(head) || isBodyThere && taken.has(body)) continue;
+    return { number, head, body, error: `${stem}${numbered}.error` };
   }
 }
 

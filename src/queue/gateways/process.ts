@@ -3,7 +3,8 @@
  *
  * Guarantees: never rejects; no shell; the command gets the environment it is given and nothing else; when this resolves,
  * the command has ended, and so have, where its time was over or the server stops, the processes it started: they are a
- * process group of their own, which is told to end, and made to {@linkcode KILL_MS} milliseconds later.
+ * process group of their own, which is told to end, and made to {@linkcode KILL_MS} milliseconds later. Under Deno
+ * groups take --allow-run without names; where programs are named there, the command alone is ended.
  *
  * @module
  */
@@ -186,6 +187,11 @@ class Running {
 }
 
 function startProblem(program: string, error: unknown): string {
+  // Deno, without the right to run it. It asks for the variable whenever a program is started.
+  if (error instanceof Error && error.name === "NotCapable") {
+    return `the server may not run ${program}: start it by deno run with --allow-run and with ` +
+      "NODE_V8_COVERAGE added to --allow-env";
+  }
   switch (codeOf(error)) {
     case "ENOENT":
       return `${program} is not there`;

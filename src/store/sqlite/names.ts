@@ -12,6 +12,10 @@ export class NameOperations {
   readonly #deleteTarget: StatementSync;
   readonly #deleteMember: StatementSync;
   readonly #clearOwner: StatementSync;
+  readonly #endForward: StatementSync;
+  readonly #narrowForward: StatementSync;
+  readonly #disown: StatementSync;
+  readonly #narrowReaders: StatementSync;
 
   constructor(database: DatabaseSync) {
     const sql = (text: string) => database.prepare(text);
@@ -24,6 +28,16 @@ export class NameOperations {
     this.#deleteTarget = sql("DELETE FROM alias WHERE target = ?");
     this.#deleteMember = sql("DELETE FROM list_member WHERE member = ?");
     this.#clearOwner = sql("UPDATE list SET owner = NULL WHERE owner = ?");
+    const others = (list: string) =>
+      `(SELECT json_group_array(value) FROM json_each(${list}) WHERE value <> ?1)`;
+    this.#narrowForward = sql(`
+      UPDATE account SET forward = json_set(forward, '$.to', json(${others("forward -> '$.to'")}))
+      WHERE EXISTS (SELECT 1 FROM json_each(forward -> '$.to') WHERE value = ?1)`);
+    this.#endForward = sql("UPDATE account SET forward = NULL WHERE json_array_length(forward, '$.to') = 0");
+    this.#disown = sql("UPDATE report SET owner = '' WHERE owner = ?");
+    this.#narrowReaders = sql(`
+      UPDATE report SET readers = json(${others("readers")})
+      WHERE EXISTS (SELECT 1 FROM json_each(readers) WHERE value = ?1)`);
   }
 
   /** What has the name. */
@@ -42,10 +56,14 @@ export class NameOperations {
     return "known";
   }
 
-  /** Takes the name out of every alias and list. */
+  /** Takes the name out of all that names it: whoever has it next must not come by what was another's. */
   forget(name: string): void {
     this.#deleteTarget.get(name);
     this.#deleteMember.get(name);
     this.#clearOwner.get(name);
+    this.#narrowForward.get(name);
+    this.#endForward.get();
+    this.#disown.get(name);
+    this.#narrowReaders.get(name);
   }
 }

@@ -84,7 +84,7 @@ Deno.test("mail send reads a file and attaches others", async () => {
   assertEquals([sent.attachments, sent.recipients[0].maildrops], [1, ["alice"]]);
   const missing = await folder.run([...words, "--attach", `${folder.path}/b.csv`]);
   assertEquals(missing.code, 1);
-  assertMatch(missing.err, /^emsmail: can't attach .*b\.csv: /);
+  assertMatch(missing.err, /^emsmail: there is no file .*b\.csv; name a file that is there\n$/);
 });
 
 Deno.test("mail reply prints a note to amend, takes an answer, or opens an editor", async () => {

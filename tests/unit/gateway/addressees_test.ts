@@ -197,6 +197,12 @@ Deno.test("AddresseeResolution tells of a name behind /SMTP and of addresses tha
   ]);
 });
 
+Deno.test("AddresseeResolution takes a second @ for a mistake, behind a gateway too", () => {
+  const words = "can't stand before the @: use letters, digits and .-_+, or quote it";
+  assertEquals(wrong("/TO /MHS jane@sales@x"), [`1:10 'jane@sales' ${words} | as in /MHS user@workgroup`]);
+  assertEquals(wrong("/TO @x.test"), ["1:5 nothing stands before the @ | write it as name@domain"]);
+});
+
 Deno.test("AddresseeResolution names each address once, in the first header", () => {
   assertEquals(found("/BCC alice\n/CC Alice@EXAMPLE.org bob\n/TO boss x@y.test X@y.test x@Y.test"), [
     "to alice@example.org (Alice Wood) nickname boss account alice",

@@ -318,6 +318,13 @@ Deno.test("formatNoteProblem() shows a long line around the place", () => {
   assertEquals(lines[2], `${" ".repeat(43)}^^`);
 });
 
+Deno.test("parseNote() tells commands and gateways apart where one stands in the other's place", () => {
+  assertEquals(told("/MHS jane@sales").split("\n")[0], "note:1:1: /MHS is a gateway, and no command");
+  assertEquals(told("/MHS jane@sales").split("\n")[3], "  write a command before it: /TO /MHS name@place");
+  assertEquals(told("/TO bob /CC alice").split("\n")[3], "  /CC is a command: begin a new line with it");
+  assertEquals(parse("/TO /").problems.length, 1);
+});
+
 Deno.test("parseNote() never fails, and its places lie inside the note", () => {
   const piece = fc.constantFrom(
     "/TO ",

@@ -380,6 +380,72 @@ Deno.test("DropIn puts a bad pair aside whole with its reason, wherever it crash
   });
 });
 
+Deno.test("DropIn puts bad pairs of the same name aside beside each other", async () => {
+  await withFolder(async (folder) => {
+    const drop = dropInto(new TinyStore());
+    for (const text of ["one", "two", "three"]) {
+      await put(folder, "a", ["From: a", "To: eve", `Subject: ${text}`], text);
+      await drop.poll(gatewayAt(folder));
+    }
+    // A body of another name than its head's, which an earlier one has too.
+    for (const stem of ["b", "c"]) {
+      await put(folder, stem, ["From: a", "To: eve", "Body: x.dat"], "");
+      await Deno.rename(`${folder}/${stem}.body`, `${folder}/x.dat`);
+      await drop.poll(gatewayAt(folder));
+    }
+    const bad = `${folder}/bad`;
+    assertEquals(namesIn(folder), ["bad"]);
+    assertEquals(
+      namesIn(bad),
+      [
+        ...["", ".2", ".3"].flatMap((number) => [`a${number}.body`, `a${number}.error`, `a${number}.head`]),
+        ...["b.error", "b.head", "c.2.error", "c.2.head", "x.dat", "x.dat.2"],
+      ].sort(),
+    );
+    for (const [number, text] of [["", "one"], [".2", "two"], [".3", "three"]]) {
+      assertEquals(await Deno.readTextFile(`${bad}/a${number}.body`), text);
+      assertMatch(await Deno.readTextFile(`${bad}/a${number}.head`), new RegExp(`^Subject: ${text}$`, "m"));
+    }
+    assertEquals(
+      await Deno.readTextFile(`${bad}/a.2.error`),
+      "a.head:2: eve@example.org is nobody here: correct the line, or take it out\n" +
+        "Kept as a.2.head and a.2.body: a.head is an earlier one.\n",
+    );
+  });
+});
+
+Deno.test("DropIn puts a bad pair aside beside an earlier one whole, wherever it crashes", async () => {
+  await crashes(async (folder) => {
+    await Deno.mkdir(`${folder}/bad`);
+    for (const suffix of ["body", "error", "head"]) {
+      await Deno.writeTextFile(`${folder}/bad/a.${suffix}`, "1");
+    }
+    await put(folder, "a", ["From: a", "To: eve"], "2");
+  }, (folder, _, where) => {
+    assertEquals(namesIn(folder), ["bad"], where);
+    const names = namesIn(`${folder}/bad`);
+    assertEquals(names, ["a.2.body", "a.2.error", "a.2.head", "a.body", "a.error", "a.head"], where);
+    const octets = ["a.body", "a.error", "a.head", "a.2.body"].map((name) =>
+      Deno.readTextFileSync(`${folder}/bad/${name}`)
+    );
+    assertEquals(octets, ["1", "1", "1", "2"], where);
+  });
+});
+
+Deno.test("DropIn leaves a message alone whose header file another head calls its body", async () => {
+  await withFolder(async (folder) => {
+    await put(folder, "b", HEAD);
+    await Deno.writeTextFile(`${folder}/a.head`, "From: a\nTo: bob\nBody: b.head\n");
+    const store = new TinyStore();
+    await dropInto(store).poll(gatewayAt(folder));
+    assertEquals([store.all.length, namesIn(folder), namesIn(`${folder}/bad`)], [
+      1,
+      ["bad"],
+      ["a.error", "a.head"],
+    ]);
+  });
+});
+
 /** Crashes before and after each change to the files and each acceptance, and looks again with all in order. */
 async function crashes(
   prepare: (folder: string) => Promise<void>,
