@@ -35,11 +35,12 @@ export interface NewReport {
   /** Its file's name; folders are taken off. */
   readonly fileName: string;
   readonly content: AsyncIterable<Uint8Array>;
+  /** @default that of the version before */
   readonly title?: string | undefined;
-  /** The account it belongs to; undefined: the operator. */
+  /** The account it belongs to. @default that of the version before, or the operator */
   readonly owner?: string | undefined;
-  /** Accounts that may read it, beside the owner. @default everyone */
-  readonly readers?: readonly string[] | undefined;
+  /** Accounts that may read it, beside the owner. @default those of the version before, or everyone */
+  readonly readers?: readonly string[] | "everyone" | undefined;
   /** @default {"auto"} */
   readonly carriage?: CarriageControl | "auto" | undefined;
 }
@@ -71,12 +72,16 @@ export interface ReportFile {
 /** Keeps a new version. @throws {AdminError} */
 export async function putReport(context: AdminContext, given: NewReport): Promise<ReportView> {
   const name = reportName(given.name);
-  const title = printableLine(given.title ?? "").trim();
+  // A nightly job that says nothing of readers must not open what was not for everyone.
+  const before = (await context.store.reports.versions(name))[0];
+  const title = printableLine(given.title ?? before?.title ?? "").trim();
   if (title.length > TITLE_CHARACTERS) {
     throw usageError(`the title has ${title.length} characters`, `${TITLE_CHARACTERS} are the most`);
   }
-  const owner = given.owner === undefined ? "" : (await findAccount(context, given.owner)).name;
-  const readers = given.readers === undefined ? "everyone" : await accountNames(context, given.readers);
+  const owner = given.owner === undefined
+    ? before?.owner ?? ""
+    : (await findAccount(context, given.owner)).name;
+  const readers = await readersOf(context, given.readers ?? before?.readers ?? "everyone");
   const fileName = cleanFileName(given.fileName) || `${name}.dat`;
   const keep = new Keeper(context, await commandKeys(context));
   try {
@@ -204,7 +209,8 @@ function mayRead({ owner, readers }: Report, user: string): boolean {
   return readers === "everyone" || owner === user || readers.includes(user);
 }
 
-async function accountNames(context: AdminContext, names: readonly string[]): Promise<string[]> {
+async function readersOf(context: AdminContext, names: Report["readers"]): Promise<Report["readers"]> {
+  if (names === "everyone") return names;
   const accounts = await Promise.all(names.map((name) => findAccount(context, name)));
   return [...new Set(accounts.map(({ name }) => name))].sort();
 }

@@ -41,7 +41,7 @@ export async function reportPut(
         content: readOctets(file),
         title,
         owner: user,
-        readers: reader,
+        readers: options.everyone === true ? "everyone" : reader,
         carriage,
       }),
     { access: "create" },

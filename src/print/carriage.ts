@@ -119,6 +119,8 @@ function machineRecord(line: Uint8Array): PrintRecord {
 /** An 11-inch form at 8 lines an inch: a report that never breaks its pages goes on at the top of the next. */
 const LINES_PER_PAGE = 88;
 
+const TAB_COLUMNS = 8;
+
 class Paper {
   readonly #pages: PrintedLine[][] = [];
   #page: string[][] = [];
@@ -162,7 +164,11 @@ function* linesOf(octets: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-/** UTF-8 where it is, otherwise Latin-1. */
+/** UTF-8 where it is, otherwise Latin-1; tabs lead to the next of their stops, so that columns stay columns. */
 function decodeLine(octets: Uint8Array): string {
-  return decodeUtf8(octets) ?? latin1(octets);
+  const [first = "", ...others] = (decodeUtf8(octets) ?? latin1(octets)).split("\t");
+  return others.reduce(
+    (text, piece) => text + " ".repeat(TAB_COLUMNS - text.length % TAB_COLUMNS) + piece,
+    first,
+  );
 }

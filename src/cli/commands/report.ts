@@ -14,7 +14,8 @@ export function addReport(root: Command, does: Does): void {
   leaf(report, "put", {
     summary: "keep a file as a report's new version",
     description:
-      "Keeps a file under a name. A report that is there already gets a new version. Printer's carriage control in " +
+      "Keeps a file under a name. A report that is there already gets a new version, with the title, owner and readers " +
+      "of the one before unless others are given. Printer's carriage control in " +
       "column 1 is found out; mail then carries the report as text or PDF, as 'report.render' says.",
     examples: [
       "emsmail report put SALES sales.lst --title 'Sales by region'",
@@ -24,13 +25,14 @@ export function addReport(root: Command, does: Does): void {
   })
     .argument("<name>", "letters, digits and . - _ $ # @, up to 44")
     .argument("<file>", "the file, or - for standard input")
-    .option("--title <text>", "what it is about")
-    .addOption(forUser("the account it belongs to (default: none)"))
+    .option("--title <text>", "what it is about (default: as before)")
+    .addOption(forUser("the account it belongs to (default: as before, or none)"))
     .option(
       "--reader <name>",
-      "an account that may read it, beside its owner; may be given again (default: everyone)",
+      "an account that may read it, beside its owner; may be given again (default: as before, or everyone)",
       (name: string, before: string[] | undefined) => [...before ?? [], name],
     )
+    .addOption(new Option("--everyone", "everyone may read it").conflicts("reader"))
     .option("--file-name <name>", "the name that attachments get (default: the file's own)")
     .addOption(
       new Option("--carriage <control>", "what stands in column 1: auto, none, asa or machine")

@@ -102,6 +102,15 @@ Deno.test("a report is for its owner and readers only, and others don't learn of
   );
 });
 
+Deno.test("putReport() leaves title, owner and readers as they were unless it is told others", async () => {
+  const context = await withUsers("alice", "bob");
+  await put(context, { title: "By region", owner: "alice", readers: ["bob"] });
+  const second = await put(context, {});
+  assertEquals([second.title, second.owner, second.readers], ["By region", "alice", ["bob"]]);
+  const third = await put(context, { title: "", owner: "bob", readers: "everyone" });
+  assertEquals([third.title, third.owner, third.readers], ["", "bob", "everyone"]);
+});
+
 Deno.test("putReport() refuses names, owners and readers that can't be, and leaves nothing", async () => {
   const context = await withUsers("alice");
   await assertRejects(() => put(context, { name: "../x" }), AdminError, "can't be a report's name");

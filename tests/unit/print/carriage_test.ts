@@ -23,6 +23,12 @@ Deno.test("pagesOf() prints a record with + over the one before", () => {
   assertEquals(plainText(pagesOf(report, "asa")), "TOTAL\n 12.50\n");
 });
 
+Deno.test("pagesOf() takes tabs to their stops, counted from column 2 on", () => {
+  assertEquals(pagesOf(utf8("1A\tBC\tD\n 12345678\tX\n"), "asa"), [[["A       BC      D"], [
+    "12345678        X",
+  ]]]);
+});
+
 Deno.test("pagesOf() begins at the top of a page, however the first record moves", () => {
   assertEquals(plainText(pagesOf(utf8(" A\n B\n"), "asa")), "A\nB\n");
   assertEquals(plainText(pagesOf(utf8("+A\n B\n"), "asa")), "A\nB\n");
