@@ -84,7 +84,11 @@ function carriedParts(original: Original): ComposedPart[] {
       parameters: attachment.parameters,
       ...attachment.encoding === "" ? {} : { encoding: attachment.encoding },
     }),
-    content: { source: original.key, offset: attachment.start, length: attachment.end - attachment.start },
+    content: {
+      source: original.key,
+      offset: attachment.bodyStart,
+      length: attachment.end - attachment.bodyStart,
+    },
   }));
 }
 

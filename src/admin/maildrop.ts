@@ -9,11 +9,9 @@
 import { concat, CRLF } from "../base/bytes.ts";
 import { CHUNK_OCTETS } from "../base/limits.ts";
 import { formatMessageKey, type MessageKey, parseMessageKey } from "../mail/message_id.ts";
-import { fileNameOf } from "../mime/file_name.ts";
-import { fieldValue } from "../mime/header.ts";
 import { suffixOf } from "../mime/media_types.ts";
-import { parseParameterised } from "../mime/parameters.ts";
-import { type Entity, MimeScanner, type Structure } from "../mime/structure.ts";
+import { MimeScanner, type Structure } from "../mime/structure.ts";
+import { type AttachmentPlace, attachmentsIn } from "../mime/text_body.ts";
 import { TransferDecoder } from "../mime/transfer_encoding.ts";
 import type { Account } from "../store/types.ts";
 import type { AdminContext } from "./context.ts";
@@ -121,53 +119,17 @@ export async function readBody(context: AdminContext, key: MessageKey): Promise<
 }
 
 /** A part of a message that isn't shown as its text. */
-export interface StoredAttachment {
+export interface StoredAttachment extends Omit<AttachmentPlace, "name"> {
   /** Cleaned; made up where the message has none. */
   readonly fileName: string;
-  /** `application/pdf`, in lower case. */
-  readonly type: string;
-  readonly parameters: ReadonlyMap<string, string>;
-  /** The Content-Transfer-Encoding, in lower case; "" where none is said. */
-  readonly encoding: string;
-  /** Its octets as they stand in the body, from `start` to `end`. */
-  readonly start: number;
-  readonly end: number;
 }
 
 /** All attachments, in order. What readableText() shows is none. */
-export function attachmentsOf({ root }: Structure): StoredAttachment[] {
-  const attachments: StoredAttachment[] = [];
-  // Depth first without recursion: the message says how deep it is.
-  const open: Entity[] = [root];
-  for (let entity = open.pop(); entity !== undefined; entity = open.pop()) {
-    open.push(...[...entity.children].reverse());
-    if (entity.children.length === 0 && !isShown(entity)) {
-      attachments.push(attachmentOf(entity, attachments.length + 1));
-    }
-  }
-  return attachments;
-}
-
-function isShown(entity: Entity): boolean {
-  const { value } = entity.type;
-  // A multipart without parts is shown as it stands.
-  if (value.startsWith("multipart/")) return true;
-  const disposition = parseParameterised(fieldValue(entity, "content-disposition") ?? "inline");
-  return (value === "text/plain" || value === "text/html") && disposition.value !== "attachment";
-}
-
-function attachmentOf(entity: Entity, number: number): StoredAttachment {
-  const { value, parameters } = entity.type;
-  const encoding = (fieldValue(entity, "content-transfer-encoding") ?? "").replace(/\(.*|;.*/s, "").trim()
-    .toLowerCase();
-  return {
-    fileName: fileNameOf(entity) || `attachment-${number}${suffixOf(value)}`,
-    type: value,
-    parameters,
-    encoding,
-    start: entity.bodyStart,
-    end: entity.end,
-  };
+export function attachmentsOf(structure: Structure): StoredAttachment[] {
+  return attachmentsIn(structure).map(({ name, ...place }, index) => ({
+    ...place,
+    fileName: name || `attachment-${index + 1}${suffixOf(place.type)}`,
+  }));
 }
 
 /** A stretch of a decoded attachment; `end` is the last one of it, which may be empty. */
@@ -182,7 +144,7 @@ export interface AttachmentChunk {
 export async function* attachmentContents(
   context: AdminContext,
   key: MessageKey,
-  attachments: readonly Pick<StoredAttachment, "start" | "end" | "encoding">[],
+  attachments: readonly Pick<StoredAttachment, "bodyStart" | "end" | "encoding">[],
 ): AsyncGenerator<AttachmentChunk> {
   let at = 0;
   let index = 0;
@@ -192,10 +154,10 @@ export async function* attachmentContents(
     const partEnd = at + part.length;
     for (
       let each = attachments[index];
-      each !== undefined && each.start < partEnd;
+      each !== undefined && each.bodyStart < partEnd;
       each = attachments[index]
     ) {
-      const octets = part.subarray(Math.max(0, each.start - at), Math.min(part.length, each.end - at));
+      const octets = part.subarray(Math.max(0, each.bodyStart - at), Math.min(part.length, each.end - at));
       if (octets.length > 0) yield { index, octets: decoder.push(octets), end: false };
       if (each.end > partEnd) break;
       yield { index, octets: decoder.end(), end: true };

@@ -17,7 +17,7 @@ import { fieldValue } from "./header.ts";
 import { htmlToText } from "./html_text.ts";
 import { parseParameterised } from "./parameters.ts";
 import { type Entity, MimeScanner, type Structure } from "./structure.ts";
-import { decodeTransfer } from "./transfer_encoding.ts";
+import { decodeTransfer, encodingName } from "./transfer_encoding.ts";
 
 /** What a person may be expected to page through, in UTF-16 code units. */
 const TEXT_CHARACTERS = 2 * 1024 * 1024;
@@ -30,7 +30,9 @@ export interface AttachmentPlace {
   readonly name: string;
   /** `application/pdf`, in lower case. */
   readonly type: string;
-  /** Content-Transfer-Encoding as it stands there, for TransferDecoder; "" where there is none. */
+  /** Of the type, by name in lower case. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** The Content-Transfer-Encoding, in lower case; "" where there is none. */
   readonly encoding: string;
   /** Where it lies in the message as it travels, in octets from its start. */
   readonly bodyStart: number;
@@ -86,7 +88,8 @@ export function attachmentsIn(structure: Structure): AttachmentPlace[] {
     .map((leaf) => ({
       name: fileNameOf(leaf),
       type: printableLine(leaf.type.value),
-      encoding: fieldValue(leaf, "content-transfer-encoding") ?? "",
+      parameters: leaf.type.parameters,
+      encoding: encodingName(fieldValue(leaf, "content-transfer-encoding") ?? ""),
       bodyStart: leaf.bodyStart,
       end: leaf.end,
     }));

@@ -70,7 +70,7 @@ export class Base64Encoder {
 }
 
 /** A field's value without comments (RFC 2045 6.1) and parameters, which some programs add. */
-function encodingName(encoding: string): string {
+export function encodingName(encoding: string): string {
   return encoding.replace(/\(.*|;.*/s, "").trim().toLowerCase();
 }
 

@@ -68,7 +68,8 @@ Deno.test("readableText() lists attachments with name, type and decoded size", (
     "epilogue",
   );
   assertEquals(message.text, "text");
-  assertEquals(message.attachments, [
+  assertEquals(message.attachments[0]!.parameters, new Map([["name", "ignored.pdf"]]));
+  assertEquals(message.attachments.map(({ parameters: _, ...attachment }) => attachment), [
     { name: "bé.pdf", type: "application/pdf", octets: 5, encoding: "base64", bodyStart: 248, end: 258 },
     { name: "nöte.txt", type: "text/plain", octets: 5, encoding: "", bodyStart: 371, end: 376 },
     { name: "message.eml", type: "message/rfc822", octets: 27, encoding: "", bodyStart: 419, end: 446 },
