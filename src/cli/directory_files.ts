@@ -6,9 +6,6 @@
  *
  * @module
  */
-import { createReadStream } from "node:fs";
-import { writeFile } from "node:fs/promises";
-import process from "node:process";
 import {
   exportContacts,
   type FileFormat,
@@ -17,11 +14,12 @@ import {
   type ImportedEntry,
   type ImportResult,
 } from "../admin/directory_files.ts";
-import { AdminError, usageError } from "../admin/error.ts";
-import { concat } from "../base/bytes.ts";
+import { usageError } from "../admin/error.ts";
+import { concat, utf8 } from "../base/bytes.ts";
 import { CONTACT_OCTETS } from "../base/limits.ts";
 import { printableText } from "../base/printable.ts";
 import { withStore } from "./context.ts";
+import { readOctets, writeWhole } from "./files.ts";
 import { listed } from "./facts.ts";
 import { type Io, json } from "./io.ts";
 import type { Options } from "./program.ts";
@@ -60,15 +58,10 @@ async function tellProgress(io: Io, done: number, all: number): Promise<void> {
 async function readAll(file: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
-  try {
-    for await (const part of file === "-" ? process.stdin : createReadStream(file)) {
-      parts.push(part as Uint8Array);
-      length += (part as Uint8Array).length;
-      if (length > CONTACT_OCTETS) break;
-    }
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new AdminError(code === "ENOENT" ? `there is no file ${file}` : `can't read ${file}: ${message}`);
+  for await (const part of readOctets(file)) {
+    parts.push(part);
+    length += part.length;
+    if (length > CONTACT_OCTETS) break;
   }
   return concat(parts);
 }
@@ -111,13 +104,7 @@ export async function directoryExport(io: Io, file: string | undefined, options:
   };
   const text = await withStore(options, (context) => exportContacts(context, format), { access: "read" });
   if (file === undefined) return await io.out(io.outIsTerminal ? printableText(text) : text);
-  try {
-    await writeFile(file, text, { flag: options.force === true ? "w" : "wx" });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw code === "EEXIST"
-      ? new AdminError(`there is a file ${file} already`, "say --force to write over it")
-      : new AdminError(`can't write ${file}: ${message}`);
-  }
+  const replace = options.force === true ? "yes" : "no";
+  await writeWhole(file, [utf8(text)], { replace, advice: "say --force to write over it" });
   await io.out(`Wrote the directory to ${file}.\n`);
 }

@@ -7,13 +7,13 @@
  *
  * @module
  */
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AdminError } from "../admin/error.ts";
 import { openAttachments, openPackage } from "../admin/mail.ts";
 import { printableLine } from "../base/printable.ts";
 import { withStore } from "./context.ts";
+import { writeWhole } from "./files.ts";
 import type { Io } from "./io.ts";
 import type { Options } from "./program.ts";
 import { formatSize } from "./time.ts";
@@ -85,28 +85,9 @@ async function* oneOf(
 }
 
 async function save(io: Io, { path, replace }: Target, octets: AsyncIterable<Uint8Array>): Promise<void> {
-  const writing = replace === "yes" ? `${path}.part` : path;
-  let file: FileHandle;
-  try {
-    file = await open(writing, "wx");
-  } catch (error) {
-    throw new AdminError(
-      `can't make the file ${writing}: ${(error as Error).message}`,
-      "choose another folder with --output",
-    );
-  }
-  let written = 0;
-  try {
-    for await (const part of octets) {
-      await file.writeFile(part);
-      written += part.length;
-    }
-    await file.close();
-    if (replace === "yes") await rename(writing, path);
-  } catch (error) {
-    await file.close().catch(() => {});
-    await rm(writing, { force: true });
-    throw new AdminError(`can't write ${path}: ${(error as Error).message}`);
-  }
+  const written = await writeWhole(path, octets, {
+    replace,
+    advice: "choose another folder with --output",
+  });
   await io.out(`Saved ${printableLine(path)} (${formatSize(written)}).\n`);
 }

@@ -6,7 +6,6 @@
  * @module
  */
 import { spawn } from "node:child_process";
-import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +14,7 @@ import { AdminError } from "../admin/error.ts";
 import type { NoteSource } from "../admin/notes.ts";
 import { concat, decodeUtf8 } from "../base/bytes.ts";
 import { NOTE_OCTETS } from "../base/limits.ts";
-import { unreadable } from "./files.ts";
+import { readOctets } from "./files.ts";
 import type { Io } from "./io.ts";
 import type { Options } from "./program.ts";
 import { canAsk } from "./prompt.ts";
@@ -23,22 +22,18 @@ import { canAsk } from "./prompt.ts";
 /** The note of `--note FILE`, or of standard input. @throws {AdminError} where it is too long or no UTF-8 */
 export async function readNote(io: Io, options: Options): Promise<NoteSource> {
   const file = typeof options.note === "string" && options.note !== "-" ? options.note : undefined;
-  if (file !== undefined) return { file, text: await readText(createReadStream(file), file) };
+  if (file !== undefined) return { file, text: await readText(file, file) };
   if (canAsk()) await io.err("Write the note, and end it with Ctrl-D at the beginning of a line.\n");
-  return { file: "standard input", text: await readText(process.stdin, "standard input") };
+  return { file: "standard input", text: await readText("-", "standard input") };
 }
 
-async function readText(stream: AsyncIterable<Uint8Array>, name: string): Promise<string> {
+async function readText(file: string, name: string): Promise<string> {
   const parts: Uint8Array[] = [];
   let octets = 0;
-  try {
-    for await (const part of stream) {
-      octets += part.length;
-      if (octets > NOTE_OCTETS) break;
-      parts.push(part);
-    }
-  } catch (error) {
-    throw unreadable(name, error);
+  for await (const part of readOctets(file)) {
+    octets += part.length;
+    if (octets > NOTE_OCTETS) break;
+    parts.push(part);
   }
   if (octets > NOTE_OCTETS) {
     throw new AdminError(`${name} has more than ${NOTE_OCTETS} octets`, "attach what is long with --attach");
@@ -74,7 +69,7 @@ export async function editNote<T>(text: string, use: (note: NoteSource) => Promi
   await writeFile(path, text, { mode: 0o600 });
   try {
     await runEditor(path);
-    const edited = await readText(createReadStream(path), path);
+    const edited = await readText(path, path);
     if (edited === text) throw new AdminError("nothing was sent: the note was left as it was");
     const result = await use({ file: path, text: edited });
     await rm(folder, { recursive: true });

@@ -3,14 +3,11 @@
  *
  * @module
  */
-import { createReadStream } from "node:fs";
-import { open, unlink } from "node:fs/promises";
-import process from "node:process";
-import { AdminError, usageError } from "../admin/error.ts";
+import { usageError } from "../admin/error.ts";
 import * as reports from "../admin/reports.ts";
 import { printableLine } from "../base/printable.ts";
 import { withStore } from "./context.ts";
-import { unreadable } from "./files.ts";
+import { readOctets, writeWhole } from "./files.ts";
 import { bold, type Io, json } from "./io.ts";
 import type { Options } from "./program.ts";
 import { formatTable } from "./table.ts";
@@ -132,7 +129,7 @@ export async function reportGet(io: Io, name: string, options: Options): Promise
   await withStore(options, async (context) => {
     const file = await reports.openReport(context, name, { version, user, as });
     if (output !== undefined) {
-      await writeNew(output, file.parts);
+      await writeWhole(output, file.parts, { replace: "no", advice: "name another file with --output" });
       return await io.out(`Wrote ${printableLine(output)}, ${formatSize(file.bytes)}.\n`);
     }
     if (io.outIsTerminal) {
@@ -157,38 +154,4 @@ const CARRIAGE = { none: "none", asa: "ASA carriage control", machine: "machine 
 
 function readersText({ readers }: reports.ReportView): string {
   return readers === "everyone" ? readers : readers.join(", ") || "owner only";
-}
-
-/** A file's octets, or those of standard input. @throws {AdminError} where it can't be read */
-async function* readOctets(file: string): AsyncGenerator<Uint8Array> {
-  const source = file === "-" ? process.stdin : createReadStream(file);
-  try {
-    for await (const part of source) yield part as Uint8Array;
-  } catch (error) {
-    throw unreadable(file, error);
-  }
-}
-
-/** Writes a file that isn't there yet; what fails leaves nothing. @throws {AdminError} */
-async function writeNew(path: string, parts: AsyncIterable<Uint8Array>): Promise<void> {
-  let file: Awaited<ReturnType<typeof open>>;
-  try {
-    file = await open(path, "wx", 0o600);
-  } catch (error) {
-    const { code, message } = error as { readonly code?: string; readonly message: string };
-    throw new AdminError(
-      code === "EEXIST"
-        ? `${printableLine(path)} is there already`
-        : `can't write ${printableLine(path)}: ${message}`,
-      "name another file with --output",
-    );
-  }
-  try {
-    for await (const part of parts) await file.write(part);
-    await file.close();
-  } catch (error) {
-    await file.close().catch(() => {});
-    await unlink(path);
-    throw error;
-  }
 }

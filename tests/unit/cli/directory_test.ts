@@ -207,7 +207,7 @@ Deno.test("directory import tells what is wrong by line", async () => {
   assertEquals((await folder.run("directory import people")).code, 2);
   assertMatch(
     (await folder.run(["directory", "import", `${folder.path}/no.csv`])).err,
-    /there is no file .*no\.csv\n$/,
+    /there is no file .*no\.csv; name a file that is there\n$/,
   );
   assertMatch(
     (await folder.run("directory import -")).err,
