@@ -141,9 +141,9 @@ function sentApart(recipient: QueuedRecipient, pieces: readonly Piece[]): Verdic
     kind: "delivered",
     recipient,
     deliverTo: [],
-    expandedTo: pieces.map(({ key }) => ({
+    expandedTo: pieces.map(({ key }, index) => ({
       recipient: address,
-      ...requests === undefined ? {} : { requests },
+      ...requests === undefined ? {} : { requests: index === 0 ? requests : withoutSuccess(requests) },
       ...reversePath === undefined ? {} : { reversePath },
       piece: key,
     })),
@@ -153,6 +153,14 @@ function sentApart(recipient: QueuedRecipient, pieces: readonly Piece[]): Verdic
     accounts: "",
     list: "no",
   };
+}
+
+/** Who asked to hear of success hears of it once, for the first piece; of what goes wrong, for each. */
+function withoutSuccess(requests: NonNullable<QueuedRecipient["requests"]>): typeof requests {
+  const { notify } = requests;
+  return notify === undefined
+    ? requests
+    : { ...requests, notify: notify.filter((event) => event !== "success") };
 }
 
 /** Ids that an outcome's sentence names; `emsmail trace` lists all of them. */

@@ -47,8 +47,8 @@ Deno.test("decide() gives one body whole to one maildrop, and in pieces to anoth
   assertEquals("deliverTo" in kept && kept.deliverTo, [whole, { ...whole, account: 2 }]);
 });
 
-Deno.test("decide() makes a recipient elsewhere one of each piece, with all that was asked for it", () => {
-  const requests = { notify: ["success"], orcpt: "rfc822;x@y.org" } as const;
+Deno.test("decide() makes a recipient elsewhere one of each piece, and tells of success once", () => {
+  const requests = { notify: ["success", "failure"], orcpt: "rfc822;x@y.org" } as const;
   const message = queued(7, {
     recipients: [{ recipient: "x@y.org", requests, reversePath: "srs+a@b.org" }],
   });
@@ -58,7 +58,11 @@ Deno.test("decide() makes a recipient elsewhere one of each piece, with all that
     kind: "delivered",
     recipient: message.recipients[0]!,
     deliverTo: [],
-    expandedTo: [{ ...expanded, piece: 101 }, { ...expanded, piece: 102 }],
+    expandedTo: [{ ...expanded, piece: 101 }, {
+      ...expanded,
+      requests: { ...requests, notify: ["failure"] },
+      piece: 102,
+    }],
     detail: "sent on as 2 messages: 0000000035, 0000000036",
     accounts: "",
     list: "no",
