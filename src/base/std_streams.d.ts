@@ -17,6 +17,3 @@ export class ByteSliceStream extends TransformStream<Octets, Octets> {
 export class DelimiterStream extends TransformStream<Octets, Octets> {
   constructor(delimiter: Uint8Array);
 }
-
-/** All octets of a stream, joined. */
-export function toArrayBuffer(stream: ReadableStream<Octets>): Promise<ArrayBuffer>;
