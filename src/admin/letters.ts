@@ -103,7 +103,8 @@ export async function sendLetter(
   const { account, recipients, subject } = draft;
   const from = addressOf(account, context);
   const nextKey = await commandKeys(context);
-  const composed = composeFor(context, draft, nextKey());
+  const letter = letterAs(context, draft, nextKey());
+  const { composed } = letter;
   const checked = await checkRecipients(context, recipients, { from, octets: composed.size });
   const all = [...problems, ...checked.problems];
   if (all.length > 0) throw noteError(note, all);
@@ -114,7 +115,7 @@ export async function sendLetter(
     throw new AdminError("nothing was sent: it would go to nobody", "name somebody with /TO");
   }
   checkSize(context, composed.size);
-  const id = mode === "check" ? null : formatMessageKey(await accept(context, draft, nextKey));
+  const id = mode === "check" ? null : formatMessageKey(await accept(context, draft, { letter, nextKey }));
   return {
     id,
     from,
@@ -207,27 +208,42 @@ function mailboxesOf(recipients: readonly LetterRecipient[], header: NoteHeader)
   }));
 }
 
+/** A letter as the message that has a key. */
+interface KeyedLetter {
+  readonly key: MessageKey;
+  readonly composed: ComposedMessage;
+}
+
+function letterAs(context: AdminContext, draft: LetterDraft, key: MessageKey): KeyedLetter {
+  return { key, composed: composeFor(context, draft, key) };
+}
+
 /** Makes the letter durable. Another command may have had the same key at the same moment: then the next one is tried. */
 async function accept(
   context: AdminContext,
   draft: LetterDraft,
-  nextKey: () => MessageKey,
+  { letter: first, nextKey }: { readonly letter: KeyedLetter; readonly nextKey: () => MessageKey },
 ): Promise<MessageKey> {
+  let letter = first;
   for (let tries = 1;; tries++) {
-    const key = nextKey();
     try {
-      await acceptAs(context, draft, key);
-      return key;
+      await acceptAs(context, draft, letter);
+      return letter.key;
     } catch (error) {
       if (!(error instanceof StoreError) || error.kind !== "conflict" || tries >= TRIES) throw error;
+      letter = letterAs(context, draft, nextKey());
     }
   }
 }
 
-async function acceptAs(context: AdminContext, draft: LetterDraft, key: MessageKey): Promise<void> {
+async function acceptAs(
+  context: AdminContext,
+  draft: LetterDraft,
+  { key, composed }: KeyedLetter,
+): Promise<void> {
   const { store: { spool }, config, clock } = context;
   const { account, recipients } = draft;
-  const { own, segments, size, smtpUtf8 } = composeFor(context, draft, key);
+  const { own, segments, size, smtpUtf8 } = composed;
   const last = Math.floor(own.length / CHUNK_OCTETS) * CHUNK_OCTETS;
   // Buffers given to the store may be transferred: each part is an array of its own.
   for (let at = 0; at < last; at += CHUNK_OCTETS) await spool.append(key, own.slice(at, at + CHUNK_OCTETS));
