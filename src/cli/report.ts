@@ -10,7 +10,7 @@ import { withStore } from "./context.ts";
 import { readOctets, writeWhole } from "./files.ts";
 import { bold, type Io, json } from "./io.ts";
 import type { Options } from "./program.ts";
-import { formatTable } from "./table.ts";
+import { type Column, formatTable } from "./table.ts";
 import { count, formatMinute, formatSize } from "./time.ts";
 import { positiveNumber } from "./values.ts";
 
@@ -71,19 +71,13 @@ export async function reportList(io: Io, options: Options): Promise<void> {
       { title: "name" },
       { title: "version", align: "right" },
       { title: "title", shrinks: true },
-      { title: "owner" },
-      { title: "readers", shrinks: true },
-      { title: "size", align: "right" },
-      { title: "created" },
+      ...COLUMNS,
     ],
     all.map((report) => [
       report.name,
       String(report.version),
       report.title,
-      report.owner,
-      readersText(report),
-      formatSize(report.bytes),
-      formatMinute(Date.parse(report.createdAt)),
+      ...cells(report),
     ]),
     { width: io.width, bold: io.colour },
   ));
@@ -101,19 +95,13 @@ export async function reportShow(io: Io, name: string, options: Options): Promis
       { title: "version", align: "right" },
       { title: "file", shrinks: true },
       { title: "carriage control" },
-      { title: "owner" },
-      { title: "readers", shrinks: true },
-      { title: "size", align: "right" },
-      { title: "created" },
+      ...COLUMNS,
     ],
     versions.map((report) => [
       String(report.version),
       report.file,
       CARRIAGE[report.carriage],
-      report.owner,
-      readersText(report),
-      formatSize(report.bytes),
-      formatMinute(Date.parse(report.createdAt)),
+      ...cells(report),
     ]),
     { width: io.width, bold: io.colour },
   ));
@@ -151,6 +139,24 @@ export async function reportRemove(io: Io, name: string, options: Options): Prom
 }
 
 const CARRIAGE = { none: "none", asa: "ASA carriage control", machine: "machine carriage control" } as const;
+
+/** What a list of reports and one of versions end in. */
+const COLUMNS: readonly Column[] = [
+  { title: "owner" },
+  { title: "readers", shrinks: true },
+  { title: "size", align: "right" },
+  { title: "created" },
+];
+
+/** A version's cells of {@linkcode COLUMNS}. */
+function cells(report: reports.ReportView): string[] {
+  return [
+    report.owner,
+    readersText(report),
+    formatSize(report.bytes),
+    formatMinute(Date.parse(report.createdAt)),
+  ];
+}
 
 function readersText({ readers }: reports.ReportView): string {
   return readers === "everyone" ? readers : readers.join(", ") || "owner only";

@@ -4,7 +4,16 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { branch, configOption, dataOption, type Does, jsonOption, leaf, userOption } from "./parts.ts";
+import {
+  branch,
+  configOption,
+  dataOption,
+  type Does,
+  jsonOption,
+  leaf,
+  severalOption,
+  userOption,
+} from "./parts.ts";
 
 export function addMail(root: Command, does: Does): void {
   const mail = branch(root, "mail", "read and send mail as an account");
@@ -134,10 +143,7 @@ function noteOptions(command: Command): Command {
   return command
     .addOption(userOption())
     .option("--note <file>", "the note (default: standard input)")
-    .addOption(
-      new Option("--attach <file>", "a file to attach; may be given several times")
-        .argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]),
-    )
+    .addOption(severalOption("--attach <file>", "a file to attach"))
     .option("--dry-run", "show whom each name means and what it would be, and send nothing")
     .addOption(jsonOption()).addOption(configOption()).addOption(dataOption());
 }

@@ -66,13 +66,17 @@ export const passwordStdinOption = (): Option =>
   new Option("--password-stdin", "read the password from standard input's first line").conflicts("generate");
 export const generateOption = (): Option => new Option("--generate", "make a password and print it, once");
 export const userOption = (): Option => new Option("--user <name>", "the account").makeOptionMandatory();
+/** The value of an option that was given once more. */
+export function gathered(value: string, before: string[] | undefined): string[] {
+  return [...before ?? [], value];
+}
 export const domainOption = (description: string): Option =>
   new Option("--domain <domain>", description)
-    .argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
+    .argParser(gathered);
 /** An option that may be given several times. */
 export const severalOption = (flags: string, description: string): Option =>
   new Option(flags, `${description}; may be given several times`)
-    .argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
+    .argParser(gathered);
 /** Who somebody is. */
 export const identityOptions = (): Option[] => [
   new Option("--display-name <name>", "the name people know, such as 'Bob Lee'; '' for none"),

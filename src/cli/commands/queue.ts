@@ -6,7 +6,16 @@
 import { type Command, Option } from "commander";
 import { ALL_STATES, WAITING_STATES } from "../../admin/states.ts";
 import type { QueueAction } from "../../store/types.ts";
-import { branch, configOption, dataOption, type Does, jsonOption, leaf, type LeafWords } from "./parts.ts";
+import {
+  branch,
+  configOption,
+  dataOption,
+  type Does,
+  gathered,
+  jsonOption,
+  leaf,
+  type LeafWords,
+} from "./parts.ts";
 
 export function addQueue(root: Command, does: Does): void {
   const queue = branch(root, "queue", "look at mail on its way, and act on it");
@@ -89,6 +98,6 @@ function addFilters(command: Command, states: readonly string[]): Command {
     .addOption(
       new Option("--state <state>", `recipients in this state: ${states.join(", ")}; may be given again`)
         .choices(states)
-        .argParser((state: string, before: string[] | undefined) => [...before ?? [], state]),
+        .argParser(gathered),
     );
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { branch, configOption, dataOption, type Does, jsonOption, leaf } from "./parts.ts";
+import { branch, configOption, dataOption, type Does, gathered, jsonOption, leaf } from "./parts.ts";
 
 const forUser = (description: string): Option => new Option("--user <name>", description);
 const version = (): Option => new Option("--version <number>", "which version (default: the newest)");
@@ -30,7 +30,7 @@ export function addReport(root: Command, does: Does): void {
     .option(
       "--reader <name>",
       "an account that may read it, beside its owner; may be given again (default: as before, or everyone)",
-      (name: string, before: string[] | undefined) => [...before ?? [], name],
+      gathered,
     )
     .addOption(new Option("--everyone", "everyone may read it").conflicts("reader"))
     .option("--file-name <name>", "the name that attachments get (default: the file's own)")
